@@ -1,0 +1,186 @@
+"""The adapter: what lmos learns beside the base model, except LoRA.
+
+Learned input embeddings and head weights, and their two files. Knows no base model: widths and
+scales are passed in.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lmos.errors import ConfigError, ModelError
+from lmos.fingerprint import hash_tensors
+
+ADAPTER_FORMAT = 1
+CONFIG_FILE = "lmos_adapter.json"
+WEIGHTS_FILE = "lmos_adapter.safetensors"
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """Shapes of an adapter and the layer that it scores with.
+
+    Attributes:
+        embedding_width: D, of the base model.
+        num_heads: H, query heads of the base model at the scoring layer.
+        scoring_layer: Layer whose queries and keys score nodes, from 0.
+        num_retrieval_tokens: R.
+        max_levels: Highest level of a node that has an embedding of its own.
+    """
+
+    embedding_width: int
+    num_heads: int
+    scoring_layer: int
+    num_retrieval_tokens: int = 2
+    max_levels: int = 8
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("embedding_width", 1),
+            ("num_heads", 1),
+            ("scoring_layer", 0),
+            ("num_retrieval_tokens", 1),
+            ("max_levels", 1),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ConfigError(f"{name}: expected a whole number ≥ {least}, got {value!r}")
+
+
+class Adapter(nn.Module):
+    """Learned inputs and weights, in float32.
+
+    Attributes:
+        config: Shapes.
+        trained_on: Hash of the base model that it was trained with, or `None`.
+        compression_LD: By level, added to the mean that a compression token starts from.
+        retrieval_RD: Input embeddings of the retrieval tokens, at the scale of token embeddings.
+        level_LD: By level, added to a node's embedding when it enters the model again.
+        residual_D: Gain of the compression token's own state in a node's embedding.
+        head_weights_RH: Weight of each query head in a score, for each retrieval token.
+        log_temperature: Of the scores; scores are multiplied by its exponential.
+        scale: Root mean square of an embedding's entries: that of the token embeddings when the
+            adapter was made. Not trained.
+    """
+
+    compression_LD: Float[nn.Parameter, "L D"]
+    retrieval_RD: Float[nn.Parameter, "R D"]
+    level_LD: Float[nn.Parameter, "L D"]
+    residual_D: Float[nn.Parameter, " D"]
+    head_weights_RH: Float[nn.Parameter, "R H"]
+    log_temperature: Float[nn.Parameter, ""]
+    scale: Float[Tensor, ""]
+
+    def __init__(self, config: AdapterConfig, embedding_scale: float = 1.0, seed: int = 0) -> None:
+        """A fresh adapter.
+
+        Args:
+            config: Shapes.
+            embedding_scale: Root mean square of the entries of token embeddings; retrieval
+                tokens and nodes get the same.
+            seed: Of the retrieval tokens, the only random numbers.
+        """
+        super().__init__()
+        self.config = config
+        self.trained_on: str | None = None
+        width, num_tokens = config.embedding_width, config.num_retrieval_tokens
+        generator = torch.Generator().manual_seed(seed)
+        retrieval_RD = torch.randn(num_tokens, width, generator=generator) * embedding_scale
+        self.retrieval_RD = nn.Parameter(retrieval_RD)
+        self.compression_LD = nn.Parameter(torch.zeros(config.max_levels + 1, width))
+        self.level_LD = nn.Parameter(torch.zeros(config.max_levels + 1, width))
+        self.residual_D = nn.Parameter(torch.ones(width))
+        uniform_RH = torch.full((num_tokens, config.num_heads), 1.0 / config.num_heads)
+        self.head_weights_RH = nn.Parameter(uniform_RH)
+        self.log_temperature = nn.Parameter(torch.zeros(()))
+        self.register_buffer("scale", torch.tensor(float(embedding_scale)))
+
+    def to_input_scale(self, hidden_BTD: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
+        """Hidden states as inputs: every vector brought to the scale of token embeddings."""
+        hidden_BTD = hidden_BTD.float()
+        squares_BT1 = hidden_BTD.square().mean(-1, keepdim=True)
+        return hidden_BTD * (self.scale * torch.rsqrt(squares_BT1 + 1e-6))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its weights by name, on the CPU, as they are saved."""
+        state = self.state_dict()
+        return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+
+    def hash(self) -> str:
+        """SHA-256 of the weights, in hex."""
+        return hash_tensors(self.tensors(), torch.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write `lmos_adapter.safetensors` and `lmos_adapter.json` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        header = {
+            "format": ADAPTER_FORMAT,
+            "trained_on": self.trained_on,
+            "config": asdict(self.config),
+        }
+        save_file(self.tensors(), folder / WEIGHTS_FILE)
+        (folder / CONFIG_FILE).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Adapter:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelError: There is no adapter, or its two files do not fit each other.
+        """
+        header = _read_header(folder)
+        try:
+            adapter = cls(AdapterConfig(**header["config"]))
+        except (KeyError, TypeError, ConfigError) as error:
+            raise ModelError(f"{folder / CONFIG_FILE} is not complete: {error}") from error
+        adapter.trained_on = header.get("trained_on")
+        adapter.load_state_dict(_read_weights(folder, adapter))
+        return adapter
+
+
+def has_adapter(folder: Path) -> bool:
+    """Whether `folder` holds an adapter."""
+    return (folder / CONFIG_FILE).is_file()
+
+
+def _read_header(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
+    try:
+        header = json.loads(path.read_text(encoding="utf-8"))
+        version = int(header["format"])
+    except FileNotFoundError as error:
+        raise ModelError(f"no adapter in {folder}: expected {CONFIG_FILE}; train one") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read: {error!r}") from error
+    if version > ADAPTER_FORMAT:
+        raise ModelError(
+            f"{path} has format {version}, this lmos reads up to {ADAPTER_FORMAT}; upgrade lmos"
+        )
+    return dict(header)
+
+
+def _read_weights(folder: Path, adapter: Adapter) -> dict[str, Tensor]:
+    path = folder / WEIGHTS_FILE
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path} cannot be read: {error}; copy the adapter again") from error
+    expected = {name: tuple(value.shape) for name, value in adapter.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    if expected != found:
+        different = sorted(
+            f"{name}: expected {expected.get(name)}, got {found.get(name)}"
+            for name in expected.keys() | found.keys()
+            if expected.get(name) != found.get(name)
+        )
+        raise ModelError(f"{path} does not fit {CONFIG_FILE}: " + "; ".join(different))
+    return tensors

@@ -1,0 +1,277 @@
+"""The tree builder: new text of sources in, patches for their trees out.
+
+Plans which windows of which level must be compressed, batches them over sources, and runs the
+compressor level by level. Knows the store's contract; knows neither queries nor what a store does
+with a patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from lmos.compressor import Compressor
+from lmos.masks import PADDING
+from lmos.model import BaseModel
+from lmos.nodes import NodeId, Span
+from lmos.scorers import node_keys
+from lmos.segments import SegmentConfig, Window, iter_windows
+from lmos.store import AbstractStore, LevelPatch, Manifest, SourcePatch, WindowRecord
+
+_T = TypeVar("_T")
+
+Progress = Callable[[int], None]
+"""Called with the number of tokens that were compressed since the last call."""
+
+
+@dataclass
+class _Level:
+    """What is new at one level of one source; items before `start` are in the store."""
+
+    start: int
+    num_final: int
+    """Nodes of the level, old and new, that later text can no longer change."""
+    children: list[Span] = field(default_factory=list)
+    byte_spans: list[Span] = field(default_factory=list)
+    embeddings: list[Tensor] = field(default_factory=list)
+    keys: list[Tensor] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SourceText:
+    """The whole text that a source shall have from now on, UTF-8."""
+
+    name: str
+    text: bytes
+
+
+@dataclass(frozen=True)
+class _WindowPlan:
+    """Where a source's text changes and how it is cut from there on."""
+
+    source_id: int | None
+    text_start: int
+    text: bytes
+    window_start: int
+    token_start: int
+    node_start: int
+    windows: list[Window]
+
+
+class TreeBuilder:
+    """Compresses the text of sources into patches of their trees.
+
+    Args:
+        model: Base model and adapter.
+        manifest: Ratios, windows and modes.
+        batch_items: Items (tokens or nodes) in one forward pass; bounds the memory used.
+    """
+
+    def __init__(self, model: BaseModel, manifest: Manifest, batch_items: int = 8192) -> None:
+        self._model = model
+        self._manifest = manifest
+        self._batch_items = batch_items
+        self._dtype = getattr(torch, manifest.dtype)
+        self._compressor = Compressor(model, manifest.mask_mode, manifest.output_mode)
+        self._segments = SegmentConfig(
+            manifest.windows[0], manifest.ratios[0], manifest.segmenter
+        )
+
+    def build(
+        self, store: AbstractStore, sources: Sequence[SourceText], progress: Progress = lambda _: None
+    ) -> list[SourcePatch]:
+        """Make the patches that give each source its new text. Nothing is written.
+
+        Windows that the new text leaves as they were are kept: an append costs the tail alone, an
+        edit what follows it.
+
+        Args:
+            store: Holds what was there before; a source that it lacks is new.
+            sources: Distinct names.
+            progress: Told as tokens are compressed.
+        """
+        plans = [self._plan_windows(store, source) for source in sources]
+        ids = [plan.source_id for plan in plans]
+        levels = [[level] for level in self._compress_text(plans, progress)]
+        for level in range(2, self._manifest.num_levels + 1):
+            below = [built[-1] for built in levels]
+            for built, new in zip(levels, self._compress_nodes(store, ids, below, level), strict=True):
+                built.append(new)
+        return [
+            SourcePatch(
+                plan.text_start,
+                plan.text,
+                plan.window_start,
+                tuple(_record(window) for window in plan.windows),
+                tuple(self._patch(level) for level in built),
+            )
+            for plan, built in zip(plans, levels, strict=True)
+        ]
+
+    def _plan_windows(self, store: AbstractStore, source: SourceText) -> _WindowPlan:
+        """Find the first window that the new text changes and cut what follows anew."""
+        found = next((known for known in store.sources() if known.name == source.name), None)
+        records: list[WindowRecord] = []
+        if found is not None:
+            old = store.text(found.source_id)
+            same = common_prefix_len(old, source.text)
+            # Where a sealed window ends depends on the sentence after it; an append changes none.
+            margin = 0 if same == len(old) else 2 * self._segments.window
+            for record in store.windows(found.source_id):
+                if not record.is_sealed or record.byte_span.stop + margin > same:
+                    break
+                records.append(record)
+        start = records[-1].byte_span.stop if records else 0
+        num_tokens = sum(len(record.token_ids) for record in records)
+        text = source.text[start:]
+        windows = list(iter_windows(text.decode(), self._model.encode, self._segments, start))
+        return _WindowPlan(
+            found.source_id if found is not None else None,
+            start,
+            text,
+            len(records),
+            num_tokens,
+            sum(record.num_nodes for record in records),
+            windows,
+        )
+
+    def _compress_text(self, plans: Sequence[_WindowPlan], progress: Progress) -> list[_Level]:
+        """Level 1 of every plan; windows of all plans share batches."""
+        levels = []
+        for plan in plans:
+            level = _Level(plan.node_start, plan.node_start)
+            token = plan.token_start
+            for window in plan.windows:
+                level.children += [Span(token + s.start, token + s.stop) for s in window.spans]
+                level.byte_spans += [window.byte_span_of(span) for span in window.spans]
+                token += len(window.token_ids)
+                level.num_final += len(window.spans) if window.is_sealed else 0
+            levels.append(level)
+        jobs = [(level, window) for level, plan in zip(levels, plans, strict=True) for window in plan.windows]
+        for batch in _chunks(jobs, max(1, self._batch_items // self._segments.window)):
+            windows = [window for _, window in batch]
+            ids_BT, spans_BT = _pad([(window.token_ids, window.spans) for window in windows])
+            num_spans = max(len(window.spans) for window in windows)
+            nodes_BSD = self._compressor.compress(
+                self._model.embed(ids_BT), spans_BT, num_spans, level=1
+            )
+            for (level, window), nodes_SD in zip(batch, nodes_BSD, strict=True):
+                level.embeddings.append(self._round(nodes_SD[: len(window.spans)]))
+            progress(sum(len(window.token_ids) for window in windows))
+        self._add_keys(levels, 1)
+        return levels
+
+    def _compress_nodes(
+        self, store: AbstractStore, ids: Sequence[int | None], below: Sequence[_Level], level: int
+    ) -> list[_Level]:
+        """Level `level` of every source: complete windows of nodes that nothing can change."""
+        window, ratio = self._manifest.windows[level - 1], self._manifest.ratios[level - 1]
+        spans = [Span(start, start + ratio) for start in range(0, window, ratio)]
+        levels, jobs = [], []
+        for source_id, lower in zip(ids, below, strict=True):
+            first, last = lower.start // window, lower.num_final // window
+            start = first * len(spans)
+            built = _Level(start, last * len(spans))
+            levels.append(built)
+            if last <= first:
+                continue
+            items_ND, bytes_N = self._items(store, source_id, lower, level - 1, first * window)
+            for number in range(first, last):
+                offset = (number - first) * window
+                jobs.append((built, items_ND[offset : offset + window]))
+                for span in spans:
+                    built.children.append(Span(number * window + span.start, number * window + span.stop))
+                    covered = bytes_N[offset + span.start : offset + span.stop]
+                    built.byte_spans.append(Span(covered[0].start, covered[-1].stop))
+        for batch in _chunks(jobs, max(1, self._batch_items // window)):
+            spans_BT = torch.arange(window).div(ratio, rounding_mode="floor").expand(len(batch), -1)
+            nodes_BSD = self._compressor.compress(
+                torch.stack([items_TD for _, items_TD in batch]), spans_BT, len(spans), level
+            )
+            for (built, _), nodes_SD in zip(batch, nodes_BSD, strict=True):
+                built.embeddings.append(self._round(nodes_SD))
+        self._add_keys(levels, level)
+        return levels
+
+    def _items(
+        self, store: AbstractStore, source_id: int | None, lower: _Level, level: int, start: int
+    ) -> tuple[Tensor, list[Span]]:
+        """Embeddings and bytes of a level's nodes from `start` on: stored ones, then new ones."""
+        items = list(lower.embeddings)
+        byte_spans = list(lower.byte_spans)
+        if start < lower.start:
+            assert source_id is not None
+            stored = [NodeId(source_id, level, index) for index in range(start, lower.start)]
+            items.insert(0, store.embeddings(stored).to(items[0].dtype if items else torch.float32))
+            byte_spans = [node.byte_span for node in store.nodes(stored)] + byte_spans
+        return torch.cat(items), byte_spans
+
+    def _add_keys(self, levels: Sequence[_Level], level: int) -> None:
+        new = [nodes_ND for built in levels for nodes_ND in built.embeddings]
+        if not new:
+            return
+        keys = [
+            node_keys(self._model, nodes_ND, level, self._manifest.scoring_layer)
+            for nodes_ND in torch.cat(new).split(self._batch_items)
+        ]
+        sizes = [sum(map(len, built.embeddings)) for built in levels]
+        for built, keys_NK in zip(levels, torch.cat(keys).split(sizes), strict=True):
+            built.keys.append(self._round(keys_NK))
+
+    def _round(self, x: Tensor) -> Tensor:
+        """Round as the store will, so that a node is the same read back or fresh.
+
+        The gradient passes straight through.
+        """
+        return x + (x.to(self._dtype).to(x.dtype) - x).detach()
+
+    def _patch(self, level: _Level) -> LevelPatch:
+        width, key_width = self._manifest.embedding_width, self._manifest.key_width
+        return LevelPatch(
+            level.start,
+            tuple(level.children),
+            tuple(level.byte_spans),
+            torch.cat(level.embeddings) if level.embeddings else torch.zeros(0, width),
+            torch.cat(level.keys) if level.keys else torch.zeros(0, key_width),
+        )
+
+
+def common_prefix_len(a: bytes, b: bytes) -> int:
+    """Bytes that two texts share from their start on, cut back to a whole character."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    while low and low < len(b) and b[low] & 0xC0 == 0x80:
+        low -= 1
+    return low
+
+
+def _record(window: Window) -> WindowRecord:
+    return WindowRecord(
+        window.token_ids, window.byte_ends, window.byte_span, window.is_sealed, len(window.spans)
+    )
+
+
+def _pad(windows: Sequence[tuple[tuple[int, ...], tuple[Span, ...]]]) -> tuple[Tensor, Tensor]:
+    """Token ids `(B, T)` and the span of each token `(B, T)` of windows of unequal length."""
+    num_items = max(len(token_ids) for token_ids, _ in windows)
+    ids_BT = torch.zeros(len(windows), num_items, dtype=torch.long)
+    spans_BT = torch.full((len(windows), num_items), PADDING)
+    for row, (token_ids, spans) in enumerate(windows):
+        ids_BT[row, : len(token_ids)] = torch.tensor(token_ids)
+        for number, span in enumerate(spans):
+            spans_BT[row, span.start : span.stop] = number
+    return ids_BT, spans_BT
+
+
+def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,71 @@
+"""The compressor: a window of level l in, its embeddings of level l + 1 out.
+
+The base model's own forward pass over `[items; compression tokens]` under the segmented mask; the
+same code and the same weights at every level. Knows neither disks nor queries.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lmos.masks import segmented_mask, segmented_positions, span_means
+from lmos.model import BaseModel
+
+
+class Compressor:
+    """Compresses batches of windows with a base model.
+
+    Args:
+        model: Base model and adapter.
+        mask_mode: `window` or `strict`, see `segmented_mask`.
+        output_mode: `residual`: normalised (mean of the span's final states + gain · the
+            compression token's own). `paper`: the compression token's final state alone.
+    """
+
+    def __init__(
+        self, model: BaseModel, mask_mode: str = "window", output_mode: str = "residual"
+    ) -> None:
+        self._model = model
+        self._mask_mode = mask_mode
+        self._output_mode = output_mode
+
+    def compress(
+        self,
+        x_BTD: Float[Tensor, "B T D"],
+        spans_BT: Int[Tensor, "B T"],
+        num_spans: int,
+        level: int,
+    ) -> Float[Tensor, "B S D"]:
+        r"""Compress windows of items of level `level - 1` to embeddings of level `level`.
+
+        $$e_j = c \cdot \mathrm{rms}\Big(\tfrac{1}{|S_j|} \sum_{i \in S_j} h_i + g \odot h_{m_j}\Big)$$
+
+        with $h$ the last hidden states, $m_j$ the compression token of span $S_j$, $g$ a learned
+        gain and $c$ the scale of the token embeddings.
+
+        Source: arXiv 2409.01495, compressor. Where we differ: the paper returns $h_{m_j}$ (mode
+        `paper`) from a learned memory token; ours starts from the span's mean plus a learned
+        level embedding, and keeps the mean of the states, which trains faster.
+
+        Args:
+            x_BTD: Token embeddings (level 0) or nodes of level `level - 1`, at input scale.
+            spans_BT: The span of each item, or `PADDING`.
+            num_spans: Spans of the row with most; those that a row lacks give rows to ignore.
+            level: Of the result, from 1.
+        """
+        num_items = x_BTD.shape[1]
+        adapter = self._model.adapter
+        items_BTD = x_BTD if level == 1 else x_BTD + adapter.level_LD[level - 1]
+        tokens_BSD = span_means(items_BTD, spans_BT, num_spans) + adapter.compression_LD[level]
+        hidden_BTD = self._model.forward(
+            torch.cat([items_BTD, tokens_BSD], dim=1),
+            segmented_mask(spans_BT, num_spans, self._mask_mode),
+            segmented_positions(spans_BT, num_spans),
+        )
+        own_BSD = hidden_BTD[:, num_items:]
+        if self._output_mode == "residual":
+            means_BSD = span_means(hidden_BTD[:, :num_items], spans_BT, num_spans)
+            own_BSD = means_BSD + adapter.residual_D * own_BSD
+        return self._model.adapter.to_input_scale(own_BSD)

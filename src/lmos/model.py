@@ -1,0 +1,342 @@
+"""The base model: a transformer with its tokenizer, its adapter and its files.
+
+The only file, with `attention.py`, that imports transformers and peft. Knows no spans, trees or
+stores.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from lmos.adapter import Adapter, AdapterConfig, has_adapter
+from lmos.attention import ATTENTION_NAME
+from lmos.errors import ConfigError, ModelError
+from lmos.fingerprint import hash_tensors
+from lmos.pretrained import first_line, require_model_files
+from lmos.tokens import TextTokenizer, Tokens
+from lmos.transformer import Transformer
+
+LORA_FOLDER = "lora"
+
+
+class BaseModel(Transformer):
+    """A causal LM with its tokenizer and adapter.
+
+    Attributes:
+        adapter: Learned inputs and weights.
+        is_trained: Whether the adapter was trained; set it after training, before saving.
+    """
+
+    def __init__(self, module: Any, tokenizer: Any, name: str) -> None:
+        """Wrap a loaded model and tokenizer of transformers, with a fresh adapter.
+
+        Raises:
+            ModelError: The architecture cannot be used; the message says why.
+        """
+        super().__init__(module, name)
+        self._tokenizer = tokenizer
+        self._text = TextTokenizer(tokenizer.backend_tokenizer)
+        self._lora: PeftModel | None = None
+        self._hash: tuple[object, str] | None = None
+        self.adapter: Adapter
+        self.is_trained: bool
+        self.new_adapter()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_id: str | Path,
+        adapter: str | Path | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        trust_remote_code: bool = False,
+    ) -> BaseModel:
+        """Load a model folder, or a model of the Hugging Face Hub, and its adapter.
+
+        Args:
+            path_or_id: Folder with `config.json`, safetensors and tokenizer, or a name on the Hub.
+            adapter: Folder of the adapter; by default the model's own folder, if it has one.
+            device: Where to compute.
+            dtype: Of the weights; the adapter stays in float32.
+            trust_remote_code: Run Python code that comes with the model.
+
+        Raises:
+            ModelError: Something is missing, does not fit, or the architecture cannot be used.
+        """
+        name = str(path_or_id)
+        require_model_files(name)
+        with _quiet():
+            config = _load_config(name, trust_remote_code)
+            tokenizer = _load_tokenizer(name, trust_remote_code)
+            module = _load_module(name, config, dtype, trust_remote_code)
+        model = cls(_move(module, device), tokenizer, name)
+        if adapter is not None:
+            model.load_adapter(Path(adapter))
+        elif has_adapter(Path(name)):
+            model.load_adapter(Path(name))
+        return model
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], tokenizer_folder: Path, seed: int) -> BaseModel:
+        """A model with random weights.
+
+        Args:
+            config: What a `config.json` says, `model_type` among it.
+            tokenizer_folder: Folder with the tokenizer's files.
+            seed: Of the weights.
+
+        Raises:
+            ModelError: No such architecture, no tokenizer, or it cannot be used.
+        """
+        values = dict(config)
+        tokenizer = _load_tokenizer(str(tokenizer_folder), trust_remote_code=False)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                hf_config = AutoConfig.for_model(**values)
+                module = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                    hf_config, attn_implementation=ATTENTION_NAME, dtype=torch.float32
+                )
+            except Exception as error:
+                raise ModelError(f"no model for this config: {_reason(error)}") from error
+        return cls(module, tokenizer, str(values.get("name_or_path") or values["model_type"]))
+
+    # What it is
+
+    @property
+    def scoring_layer(self) -> int:
+        """Layer whose attention scores nodes, from 0."""
+        return self.adapter.config.scoring_layer
+
+    @property
+    def end_id(self) -> int | None:
+        """The token that ends a text, if the tokenizer has one."""
+        token_id = self._tokenizer.eos_token_id
+        return None if token_id is None else int(token_id)
+
+    @property
+    def base_hash(self) -> str:
+        """SHA-256 of the weights without LoRA, the same in whichever precision they are loaded."""
+        tensors = self._base_tensors()
+        version = [(t.data_ptr(), 0 if t.is_inference() else t._version) for t in tensors.values()]
+        if self._hash is None or self._hash[0] != version:
+            self._hash = (version, hash_tensors(tensors, torch.bfloat16))
+        return self._hash[1]
+
+    @property
+    def adapter_hash(self) -> str:
+        """SHA-256 of the adapter's weights and LoRA, or `"untrained"`."""
+        if not self.is_trained:
+            return "untrained"
+        return hash_tensors(self.adapter.tensors() | self._lora_tensors(), torch.float32)
+
+    @property
+    def tokenizer_hash(self) -> str:
+        """SHA-256 of the tokenizer."""
+        return self._text.hash
+
+    def as_module(self) -> nn.ModuleDict:
+        """Everything that can be trained, under `base` and `adapter`."""
+        return nn.ModuleDict({"base": self.module, "adapter": self.adapter})
+
+    # Text
+
+    def encode(self, text: str) -> Tokens:
+        """Token ids and their byte offsets, without special tokens."""
+        return self._text.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, without special tokens."""
+        return self._text.decode(ids)
+
+    # Adapter
+
+    def new_adapter(
+        self,
+        num_retrieval_tokens: int = 2,
+        scoring_layer: int | None = None,
+        max_levels: int = 8,
+        seed: int = 0,
+    ) -> None:
+        """Replace the adapter by a fresh one; LoRA weights stay.
+
+        Args:
+            num_retrieval_tokens: R.
+            scoring_layer: From 0; `None` is the layer at 60 % of the depth.
+            max_levels: Highest level of a node.
+            seed: Of the retrieval tokens.
+        """
+        config = AdapterConfig(
+            embedding_width=self.embedding_width,
+            num_heads=self.num_heads,
+            scoring_layer=self.default_scoring_layer if scoring_layer is None else scoring_layer,
+            num_retrieval_tokens=num_retrieval_tokens,
+            max_levels=max_levels,
+        )
+        self._require_fit(config)
+        self.adapter = Adapter(config, self.embedding_scale, seed).to(self.device)
+        self.is_trained = False
+
+    def load_adapter(self, folder: Path) -> None:
+        """Take the adapter and the LoRA weights of `folder`.
+
+        Raises:
+            ModelError: There is none, or it belongs to another base model.
+        """
+        adapter = Adapter.load(folder)
+        self._require_fit(adapter.config)
+        if adapter.trained_on is not None and adapter.trained_on != self.base_hash:
+            raise ModelError(
+                f"the adapter in {folder} was trained on another base model (weights "
+                f"{adapter.trained_on[:12]}…, {self.name} has {self.base_hash[:12]}…); "
+                "load that one, or train an adapter for this one"
+            )
+        self.adapter = adapter.to(self.device)
+        if (folder / LORA_FOLDER).is_dir():
+            self._load_lora(folder / LORA_FOLDER)
+        self.is_trained = True
+
+    def add_lora(self, rank: int) -> None:
+        """Put trainable low-rank weights beside every linear layer and freeze the base model."""
+        if rank < 1:
+            raise ConfigError(f"rank: expected a number ≥ 1, got {rank}")
+        self._require_no_lora()
+        options = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+        with _quiet():
+            self._lora = get_peft_model(self.module, options)
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write the base model, its tokenizer and, when trained, the adapter."""
+        folder = Path(folder)
+        with _quiet():
+            self.module.save_pretrained(folder, state_dict=self._base_tensors())
+        self._tokenizer.save_pretrained(folder)
+        if self.is_trained:
+            self.save_adapter(folder)
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write the adapter and LoRA weights only, bound to this base model."""
+        self.adapter.trained_on = self.base_hash
+        self.adapter.save(Path(folder))
+        if self._lora is not None:
+            self._lora.save_pretrained(str(Path(folder) / LORA_FOLDER))
+
+    def _load_lora(self, folder: Path) -> None:
+        self._require_no_lora()
+        try:
+            with _quiet():
+                self._lora = PeftModel.from_pretrained(self.module, str(folder), is_trainable=True)
+        except (OSError, ValueError, TypeError, RuntimeError, KeyError, SafetensorError) as error:
+            raise ModelError(f"{folder} does not load: {first_line(error)}") from error
+        self.module.eval()
+
+    def _require_no_lora(self) -> None:
+        if self._lora is not None:
+            raise ConfigError("the model has LoRA weights already; load it again to start over")
+
+    def _require_fit(self, config: AdapterConfig) -> None:
+        expected = (self.embedding_width, self.num_heads)
+        got = (config.embedding_width, config.num_heads)
+        if expected != got or config.scoring_layer >= self.num_layers:
+            raise ModelError(
+                f"the adapter does not fit {self.name}: expected width and heads {expected} and a "
+                f"scoring layer below {self.num_layers}, got {got} and {config.scoring_layer}"
+            )
+
+    # Weights
+
+    def _base_tensors(self) -> dict[str, Tensor]:
+        """The weights without LoRA, under their own names."""
+        return {
+            name.replace(".base_layer.", "."): tensor
+            for name, tensor in self.module.state_dict().items()
+            if ".lora_" not in name
+        }
+
+    def _lora_tensors(self) -> dict[str, Tensor]:
+        state = self.module.state_dict()
+        return {name: tensor for name, tensor in state.items() if ".lora_" in name}
+
+
+def _reason(error: Exception) -> str:
+    """What a model that could not be made complains of."""
+    if isinstance(error, KeyError) and error.args == (ATTENTION_NAME,):
+        return "its attention cannot be replaced; expected transformers' attention interface"
+    return first_line(error)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without progress bars, and without warnings that only transformers or peft can act on."""
+    had_bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        if had_bars:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _move(module: Any, device: str | torch.device) -> Any:
+    try:
+        return module.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {str(device)!r} cannot be used: {first_line(error)}") from error
+
+
+def _load_config(name: str, trust_remote_code: bool) -> Any:
+    try:
+        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise ModelError(f"no model config in {name}: {first_line(error)}") from error
+
+
+def _load_tokenizer(name: str, trust_remote_code: bool) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+    except Exception as error:
+        raise ModelError(
+            f"no tokenizer in {name}: expected a tokenizer.json ({first_line(error)})"
+        ) from error
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"the tokenizer of {name} gives no offsets; expected a fast one, with a tokenizer.json"
+        )
+    return tokenizer
+
+
+def _load_module(name: str, config: Any, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+    module: Any
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            name,
+            config=config,
+            dtype=dtype,
+            attn_implementation=ATTENTION_NAME,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+        module, report = loaded
+    except Exception as error:
+        raise ModelError(f"{name} does not load as a causal LM: {_reason(error)}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{name} lacks {len(missing)} weights of {type(module).__name__}, {missing[0]} among "
+            "them; expected all weights of a causal LM"
+        )
+    return module

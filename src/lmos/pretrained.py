@@ -1,0 +1,66 @@
+"""Is this a model folder? Questions asked before anything is loaded, in words that help.
+
+Knows file names and configs. Loads nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from lmos.errors import ModelError
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
+_LAYER_KINDS = {"full_attention", "sliding_attention"}
+
+
+def require_model_files(name: str) -> None:
+    """Check a local folder for a config and safe weights; a name on the Hub passes.
+
+    Raises:
+        ModelError: There is no such folder, or a file is missing.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        if not _HUB_NAME.fullmatch(name):
+            raise ModelError(f"no model folder at {name}; give one, or a name on the Hub")
+        return
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"no config.json in {name}; expected a folder that save_pretrained wrote")
+    if (folder / "adapter_config.json").exists():
+        raise ModelError(
+            f"{name} has LoRA's adapter_config.json beside config.json, and transformers would "
+            "load the model that it names; move the LoRA files to a folder of their own"
+        )
+    if any(folder.glob("*.safetensors")):
+        return
+    if any(folder.glob("*.bin")):
+        raise ModelError(
+            f"{name} has only pickled weights (.bin), which can run code; safetensors are needed: "
+            "load it once with transformers' AutoModelForCausalLM and call its save_pretrained"
+        )
+    raise ModelError(f"no weights in {name}; expected model.safetensors")
+
+
+def require_known_layers(config: Any) -> None:
+    """Check that every layer attends by position, to everything or within a sliding window.
+
+    Raises:
+        ModelError: It has other layers (recurrent, chunked, cross attention), or no positions.
+    """
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError("it has an encoder and a decoder; expected a causal LM")
+    unknown = set(getattr(config, "layer_types", None) or ()) - _LAYER_KINDS
+    if unknown:
+        raise ModelError(
+            f"it has layers of kind {', '.join(sorted(unknown))}; expected attention in every "
+            "layer, full or with a sliding window"
+        )
+    if getattr(config, "max_position_embeddings", None) is None:
+        raise ModelError("its config names no max_position_embeddings (ALiBi or recurrent models)")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in one line."""
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -1,0 +1,261 @@
+"""The retriever: a store and a question in, the few nodes that matter out.
+
+Walks the trees from their roots: score the candidates of a level, keep the best, open their
+children. Reads a store and never writes; does not know what is done with what it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lmos.errors import ConfigError
+from lmos.model import BaseModel
+from lmos.nodes import Hit, Node, NodeId, Source, Span, Step
+from lmos.scorers import SCORERS
+from lmos.scoring import select_nodes
+from lmos.store import AbstractStore
+
+STRATEGIES = ("tree", "flat")
+
+_Score = Callable[[Sequence[NodeId]], Tensor]
+
+
+@dataclass(frozen=True)
+class RetrievalConfig:
+    """How to walk and how much to return.
+
+    Attributes:
+        strategy: `tree`: from the roots down. `flat`: every node of the wanted level is scored.
+        scorer: `cached` or `paper`.
+        top_c: Nodes kept at each level for each retrieval token.
+        beam: Nodes kept at each level in all, if that is more.
+        level: Granularity: 0 opens the best nodes down to their text; 1 and above stop at
+            embeddings of that level.
+        budget: Most positions that the result may take: tokens of text plus embeddings.
+        max_texts: Most nodes that are opened to text; the others stay embeddings.
+        margin: Neighbours on each side that are opened along with a node, so that a sentence cut in
+            two is read whole.
+    """
+
+    strategy: str = "tree"
+    scorer: str = "cached"
+    top_c: int = 8
+    beam: int = 32
+    level: int = 0
+    budget: int = 384
+    max_texts: int = 6
+    margin: int = 1
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise ConfigError(f"strategy: expected tree or flat, got {self.strategy!r}")
+        if self.scorer not in SCORERS:
+            raise ConfigError(f"scorer: expected {' or '.join(SCORERS)}, got {self.scorer!r}")
+        for name, least in (("top_c", 1), ("beam", 0), ("level", 0), ("budget", 1), ("max_texts", 0), ("margin", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class LevelTrace:
+    """What happened at one level of a walk.
+
+    Attributes:
+        level: From the highest down.
+        num_candidates: Nodes that were scored.
+        kept: The nodes that were kept and their scores, best first.
+    """
+
+    level: int
+    num_candidates: int
+    kept: tuple[tuple[NodeId, float], ...]
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """What a question found.
+
+    Attributes:
+        hits: In time order: by the time of the source, then by place in it.
+        walk: One entry a level.
+    """
+
+    hits: tuple[Hit, ...]
+    walk: tuple[LevelTrace, ...]
+
+
+@dataclass
+class _Kept:
+    """A node that survived its level, with the way to it."""
+
+    id: NodeId
+    score: float
+    path: tuple[Step, ...] = field(default=())
+
+
+class Retriever:
+    """Finds the nodes of a store that a question needs.
+
+    Args:
+        model: Base model and adapter, the ones that wrote the store.
+        config: How to walk.
+
+    Deterministic: the same store, model and question give the same result.
+    """
+
+    def __init__(self, model: BaseModel, config: RetrievalConfig) -> None:
+        self._model = model
+        self._config = config
+
+    @torch.no_grad()
+    def retrieve(self, store: AbstractStore, question_ids: Sequence[int]) -> Retrieval:
+        """Walk the store with a question.
+
+        Args:
+            store: Not changed.
+            question_ids: Token ids of the question.
+
+        Raises:
+            QueryError: The question is empty or too long.
+            ConfigError: The wanted level is above the store's highest.
+        """
+        target = max(1, self._config.level)
+        if target > store.manifest.num_levels:
+            raise ConfigError(
+                f"level: expected 0..{store.manifest.num_levels} for this store, got {target}"
+            )
+        scorer = SCORERS[self._config.scorer](self._model, store.manifest.scoring_layer)
+        query = scorer.prepare(question_ids)
+
+        def score(ids: Sequence[NodeId]) -> Tensor:
+            return scorer.score(query, store, ids)
+
+        if self._config.strategy == "flat":
+            kept, trace = self._keep(store.level_ids(target), {}, score)
+            return Retrieval(self._hits(store, kept), (trace,))
+        kept, walk = self._descend(store, target, score)
+        return Retrieval(self._hits(store, kept), walk)
+
+    def _descend(
+        self, store: AbstractStore, target: int, score: _Score
+    ) -> tuple[list[_Kept], tuple[LevelTrace, ...]]:
+        """From the highest level to `target`; roots join at their own level."""
+        roots: dict[int, list[NodeId]] = {}
+        for node_id in store.root_ids():
+            roots.setdefault(node_id.level, []).append(node_id)
+        walk = []
+        found: list[_Kept] = []
+        opened: dict[NodeId, tuple[Step, ...]] = {}
+        for level in range(store.manifest.num_levels, 0, -1):
+            candidates = sorted({*roots.get(level, ()), *opened})
+            if not candidates:
+                continue
+            kept, trace = self._keep(candidates, opened, score)
+            walk.append(trace)
+            if level > target:
+                opened = _open(store, kept)
+            else:
+                found += kept
+                opened = {}
+        return found, tuple(walk)
+
+    def _keep(
+        self, candidates: Sequence[NodeId], paths: dict[NodeId, tuple[Step, ...]], score: _Score
+    ) -> tuple[list[_Kept], LevelTrace]:
+        if not candidates:
+            return [], LevelTrace(self._config.level, 0, ())
+        scores_RN = score(candidates)
+        best_N = scores_RN.amax(0).tolist()
+        kept = []
+        for index in select_nodes(scores_RN, self._config.top_c, self._config.beam).tolist():
+            node_id = candidates[index]
+            step = Step(node_id.level, node_id.index, best_N[index])
+            kept.append(_Kept(node_id, best_N[index], (*paths.get(node_id, ()), step)))
+        kept.sort(key=lambda node: (-node.score, node.id))
+        trace = LevelTrace(
+            candidates[0].level, len(candidates), tuple((node.id, node.score) for node in kept)
+        )
+        return kept, trace
+
+    def _hits(self, store: AbstractStore, kept: Sequence[_Kept]) -> tuple[Hit, ...]:
+        """Fit what was kept into the budget, best first, then put it in time order."""
+        ranked = sorted(kept, key=lambda node: (-node.score, node.id))
+        sources = {source.source_id: source for source in store.sources()}
+        budget = self._config.budget
+        chosen: list[tuple[_Kept, Node, Span, bool]] = []
+        num_texts = 0
+        nodes = store.nodes([node.id for node in ranked])
+        for found, node in zip(ranked, nodes, strict=True):
+            is_text = self._config.level == 0 and num_texts < self._config.max_texts
+            span, cost = node.byte_span, 1
+            if is_text:
+                span, cost = self._opened(store, sources[found.id.source_id], node)
+                if cost > budget:
+                    is_text, span, cost = False, node.byte_span, 1
+            if cost > budget:
+                break
+            budget -= cost
+            num_texts += is_text
+            chosen.append((found, node, span, is_text))
+        return _in_time_order(chosen, sources)
+
+    def _opened(self, store: AbstractStore, source: Source, node: Node) -> tuple[Span, int]:
+        """The text of a level-1 node and its neighbours, and how many tokens it takes."""
+        margin, count = self._config.margin, source.level_counts[0]
+        first, last = max(0, node.id.index - margin), min(count - 1, node.id.index + margin)
+        ids = [node.id._replace(index=index) for index in range(first, last + 1)]
+        nodes = store.nodes(ids)
+        num_tokens = nodes[-1].children.stop - nodes[0].children.start
+        return Span(nodes[0].byte_span.start, nodes[-1].byte_span.stop), num_tokens
+
+
+def _open(store: AbstractStore, kept: Sequence[_Kept]) -> dict[NodeId, tuple[Step, ...]]:
+    """The children of what was kept, each with the way to it."""
+    nodes = store.nodes([found.id for found in kept])
+    return {
+        NodeId(node.id.source_id, node.id.level - 1, index): found.path
+        for found, node in zip(kept, nodes, strict=True)
+        for index in range(*node.children)
+    }
+
+
+def _in_time_order(
+    chosen: Iterable[tuple[_Kept, Node, Span, bool]], sources: dict[int, Source]
+) -> tuple[Hit, ...]:
+    """Hits by time; what two opened texts share is read once, with the first."""
+    chosen = list(chosen)
+    if not chosen:
+        return ()
+    weights = torch.tensor([found.score for found, *_ in chosen]).softmax(0).tolist()
+    rows = sorted(
+        zip(chosen, weights, strict=True),
+        key=lambda row: (
+            sources[row[0][1].id.source_id].time or 0.0,
+            row[0][1].id.source_id,
+            row[0][2].start,
+            not row[0][3],
+        ),
+    )
+    hits: list[Hit] = []
+    read_until: dict[int, int] = {}
+    for (found, node, span, is_text), weight in rows:
+        source_id = node.id.source_id
+        start = max(span.start, read_until.get(source_id, 0)) if is_text else span.start
+        if is_text:
+            read_until[source_id] = max(span.stop, start)
+        hits.append(
+            Hit(
+                source=sources[source_id],
+                node=node,
+                byte_span=Span(start, max(start, span.stop)),
+                is_text=is_text,
+                score=found.score,
+                weight=weight,
+                path=found.path,
+            )
+        )
+    return tuple(hits)

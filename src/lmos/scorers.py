@@ -1,0 +1,190 @@
+"""Scorers: retrieval tokens and candidate nodes in, scores out, by the base model's own attention.
+
+Two ways behind one interface. `CachedScorer`: the nodes' attention keys were made when they were
+written, a read is one matrix product. `PaperScorer`: candidates and retrieval states go through the
+model together. Knows the contract of stores, not where they lie; does not choose.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lmos.errors import QueryError
+from lmos.masks import causal_mask
+from lmos.model import BaseModel
+from lmos.nodes import NodeId
+from lmos.scoring import fold_heads
+from lmos.store import AbstractStore
+
+MAX_QUERY_LEN = 256
+
+
+def query_room(model: BaseModel) -> int:
+    """Most tokens of a question. Its last token stands just before this position, so that the
+    retrieval tokens, and the nodes that they are compared with, always stand at it."""
+    return MAX_QUERY_LEN if model.max_positions is None else min(MAX_QUERY_LEN, model.max_positions // 2)
+
+
+def node_keys(
+    model: BaseModel, nodes_ND: Float[Tensor, "N D"], level: int, layer: int
+) -> Float[Tensor, "N K"]:
+    """Attention keys of nodes that see nobody: each alone in the window, at the retrieval position.
+
+    Independent of the question, so they can be stored. Gradients flow.
+
+    Source: arXiv 2409.01495, retriever. Where we differ: there the candidates see each other and
+    the retrieval tokens, so that every question costs a forward over all candidates.
+
+    Args:
+        model: Base model and adapter.
+        nodes_ND: Embeddings of one level.
+        level: Their level, from 1.
+        layer: The scoring layer.
+    """
+    x_N1D = (nodes_ND + model.adapter.level_LD[level])[:, None]
+    positions_N1 = torch.full((len(nodes_ND), 1), query_room(model))
+    mask_N11 = torch.ones(len(nodes_ND), 1, 1, dtype=torch.bool)
+    state = model.attention(x_N1D, mask_N11, positions_N1, layer)
+    return state.keys_BGTd[:, :, 0].flatten(1)
+
+
+def retrieval_inputs(
+    model: BaseModel, queries: Sequence[Sequence[int]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`[padding; question; retrieval tokens]` of a batch: `(x_BTD, mask_BTT, positions_BT)`."""
+    num_tokens = model.adapter.retrieval_RD.shape[0]
+    longest = max(len(query) for query in queries)
+    ids_BT = torch.zeros(len(queries), longest, dtype=torch.long)
+    real_BT = torch.ones(len(queries), longest + num_tokens, dtype=torch.bool)
+    for row, query in enumerate(queries):
+        ids_BT[row, longest - len(query) :] = torch.tensor(query, dtype=torch.long)
+        real_BT[row, : longest - len(query)] = False
+    retrieval_BRD = model.adapter.retrieval_RD.expand(len(queries), -1, -1)
+    x_BTD = torch.cat([model.embed(ids_BT), retrieval_BRD], dim=1)
+    room = query_room(model)
+    order_T = torch.arange(room - longest, room)
+    positions_T = torch.cat([order_T, torch.full((num_tokens,), room)])
+    return x_BTD, causal_mask(real_BT), positions_T.expand(len(queries), -1)
+
+
+def query_vectors(
+    model: BaseModel, queries: Sequence[Sequence[int]], layer: int
+) -> Float[Tensor, "B R K"]:
+    """What a stored key is multiplied with: one vector a retrieval token. Gradients flow.
+
+    Args:
+        model: Base model and adapter.
+        queries: Token ids of each question, at most `query_room`.
+        layer: The scoring layer; layers above it are not run.
+    """
+    x_BTD, mask_BTT, positions_BT = retrieval_inputs(model, queries)
+    state = model.attention(x_BTD, mask_BTT, positions_BT, layer)
+    num_tokens = model.adapter.retrieval_RD.shape[0]
+    queries_BHRd = state.queries_BHTd[:, :, -num_tokens:]
+    scaled = queries_BHRd.transpose(1, 2) * (state.scaling * model.adapter.log_temperature.exp())
+    weights_RH = model.adapter.head_weights_RH
+    return torch.stack(
+        [fold_heads(queries_RHd, weights_RH, model.num_kv_heads) for queries_RHd in scaled]
+    )
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question, ready to be compared with nodes: `(R, width)`, whatever the scorer needs."""
+
+    state: Float[Tensor, "R W"]
+
+
+class AbstractScorer(abc.ABC):
+    """How relevant are these nodes to that question?"""
+
+    def __init__(self, model: BaseModel, layer: int) -> None:
+        self._model = model
+        self._layer = layer
+
+    def prepare(self, token_ids: Sequence[int]) -> Query:
+        """Run the question once.
+
+        Raises:
+            QueryError: It is empty or longer than the window.
+        """
+        room = query_room(self._model)
+        if not token_ids:
+            raise QueryError("expected a question, got an empty one")
+        if len(token_ids) > room:
+            raise QueryError(
+                f"expected a question of at most {room} tokens, got {len(token_ids)}; "
+                "add long text to the store instead and ask about it"
+            )
+        return self._prepare(token_ids)
+
+    @abc.abstractmethod
+    def _prepare(self, token_ids: Sequence[int]) -> Query: ...
+
+    @abc.abstractmethod
+    def score(self, query: Query, store: AbstractStore, ids: Sequence[NodeId]) -> Tensor:
+        """Scores `(R, N)` of nodes of one level, larger is better; weights are their softmax."""
+
+
+class CachedScorer(AbstractScorer):
+    """Stored attention keys times the retrieval tokens' queries; nothing else is computed."""
+
+    def _prepare(self, token_ids: Sequence[int]) -> Query:
+        return Query(query_vectors(self._model, [token_ids], self._layer)[0])
+
+    def score(self, query: Query, store: AbstractStore, ids: Sequence[NodeId]) -> Tensor:
+        """See `AbstractScorer.score`. Cost: one matrix product of `(R, K)` with `(K, N)`."""
+        return query.state @ store.keys(ids).to(query.state.dtype).T
+
+
+class PaperScorer(AbstractScorer):
+    r"""One forward over `[candidates; retrieval states]`; the attention of the retrieval rows.
+
+    $$s_{rn} = \log \sum_h w_{rh} \, a_{hrn}, \quad a = \operatorname{softmax} \text{ over the candidates}$$
+
+    Source: arXiv 2409.01495, retriever: the retrieval tokens' hidden states are run against a level
+    and their attention scores tell which embeddings matter. Where we differ: the layer and the head
+    weights can be chosen; the paper's code uses the last layer and the mean of its heads, which is
+    what an untrained adapter has. Candidates beyond the model's window are scored in groups.
+    """
+
+    def _prepare(self, token_ids: Sequence[int]) -> Query:
+        x_BTD, mask_BTT, positions_BT = retrieval_inputs(self._model, [token_ids])
+        hidden_BTD = self._model.forward(x_BTD, mask_BTT, positions_BT)
+        num_tokens = self._model.adapter.retrieval_RD.shape[0]
+        return Query(self._model.adapter.to_input_scale(hidden_BTD[:, -num_tokens:])[0])
+
+    def score(self, query: Query, store: AbstractStore, ids: Sequence[NodeId]) -> Tensor:
+        """See `AbstractScorer.score`. Cost: a forward over the candidates up to the scoring layer."""
+        room = (self._model.max_positions or len(ids) + len(query.state)) - len(query.state)
+        level_D = self._model.adapter.level_LD[ids[0].level]
+        logits = [
+            self._logits(query.state, store.embeddings(ids[start : start + room]).float() + level_D)
+            for start in range(0, len(ids), room)
+        ]
+        weights_RH1 = self._model.adapter.head_weights_RH.abs()[:, :, None]
+        attention_RHN = torch.cat(logits, dim=-1).softmax(-1)
+        mean_RN = (attention_RHN * weights_RH1).sum(1) / weights_RH1.sum(1)
+        return mean_RN.clamp(min=torch.finfo(mean_RN.dtype).tiny).log()
+
+    def _logits(self, states_RD: Tensor, nodes_ND: Tensor) -> Float[Tensor, "R H N"]:
+        num_nodes, num_tokens = len(nodes_ND), len(states_RD)
+        x_1TD = torch.cat([nodes_ND, states_RD])[None]
+        positions_1T = torch.arange(num_nodes + num_tokens)[None]
+        real_1T = torch.ones(1, num_nodes + num_tokens, dtype=torch.bool)
+        state = self._model.attention(x_1TD, causal_mask(real_1T), positions_1T, self._layer)
+        queries_HRd = state.queries_BHTd[0, :, num_nodes:]
+        repeats = self._model.num_heads // self._model.num_kv_heads
+        keys_HNd = state.keys_BGTd[0, :, :num_nodes].repeat_interleave(repeats, 0)
+        return (queries_HRd @ keys_HNd.transpose(1, 2) * state.scaling).transpose(0, 1)
+
+
+SCORERS: dict[str, type[AbstractScorer]] = {"cached": CachedScorer, "paper": PaperScorer}
+
+

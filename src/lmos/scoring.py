@@ -1,0 +1,80 @@
+"""Scores to kept nodes: pure tensor functions.
+
+Knows neither models nor stores nor where a score came from.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lmos.errors import ConfigError
+
+
+def fold_heads(
+    queries_RHd: Float[Tensor, "R H d"], weights_RH: Float[Tensor, "R H"], num_key_heads: int
+) -> Float[Tensor, "R K"]:
+    r"""One vector for each retrieval token whose inner product with a stored key is the score.
+
+    $$s_{rn} = \sum_h w_{rh} \, q_{rh} \cdot k_{g(h)n} = \Big[\sum_{h \in g} w_{rh} q_{rh}\Big]_g \cdot [k_{gn}]_g$$
+
+    Query heads that share a key head are summed, key heads are concatenated: $K = G d$.
+
+    Source: arXiv 2409.01495, retriever. Where we differ: the authors' code averages the heads;
+    ours are weighted, and the weights are learned.
+
+    Args:
+        queries_RHd: Attention queries of the retrieval tokens, already scaled.
+        weights_RH: Weight of each head.
+        num_key_heads: G; divides H.
+    """
+    num_tokens, num_heads, head_width = queries_RHd.shape
+    weighted = queries_RHd * weights_RH[:, :, None]
+    grouped = weighted.view(num_tokens, num_key_heads, num_heads // num_key_heads, head_width)
+    return grouped.sum(2).reshape(num_tokens, num_key_heads * head_width)
+
+
+def select_nodes(
+    scores_RN: Float[Tensor, "R N"], top_c: int, beam: int = 0
+) -> Int[Tensor, " K"]:
+    """Keep the `top_c` best nodes of each retrieval token, then the best others up to `beam`.
+
+    Equal scores are kept in the candidates' order, so the choice is deterministic.
+
+    Source: arXiv 2409.01495, retriever, top-C. Where we differ: the beam, a set of runners-up by
+    their best score over retrieval tokens, so that a wrong branch at the top can be survived.
+
+    Args:
+        scores_RN: Larger is better.
+        top_c: Nodes for each retrieval token, from 1; all candidates if there are fewer.
+        beam: Nodes in all, if that is more than the tokens' own choices.
+
+    Returns:
+        Indices of the kept nodes, ascending. No gradients.
+
+    Raises:
+        ConfigError: `top_c` is less than 1 or `beam` less than 0.
+    """
+    if top_c < 1 or beam < 0:
+        raise ConfigError(f"expected top_c ≥ 1 and beam ≥ 0, got {top_c} and {beam}")
+    num_nodes = scores_RN.shape[1]
+    order_RN = scores_RN.argsort(dim=1, descending=True, stable=True)
+    kept = set(order_RN[:, :top_c].flatten().tolist())
+    best_N = scores_RN.amax(0) if num_nodes else scores_RN.new_zeros(0)
+    for index in best_N.argsort(descending=True, stable=True).tolist():
+        if len(kept) >= min(beam, num_nodes):
+            break
+        kept.add(index)
+    return torch.tensor(sorted(kept), dtype=torch.long)
+
+
+def kept_weights(scores_RN: Float[Tensor, "R N"], kept_K: Int[Tensor, " K"]) -> Float[Tensor, " K"]:
+    r"""Weights over the kept nodes: softmax over the kept, averaged over retrieval tokens.
+
+    $$w_k = \tfrac{1}{R} \sum_r \operatorname{softmax}_{k \in K}(s_{rk})$$
+
+    They sum to one. Source: arXiv 2409.01495. Where we differ: the authors' code takes the softmax
+    over the retrieval tokens.
+    """
+    return scores_RN[:, kept_K].softmax(-1).mean(0)

@@ -1,0 +1,180 @@
+"""Segments: text to windows of tokens, and windows to spans.
+
+Every cut depends only on the text before it and a bounded look ahead, so that text added in pieces
+is cut as it would have been in one. Knows a tokenizer as a function; knows neither models nor disks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lmos.errors import ConfigError
+from lmos.nodes import Span
+from lmos.tokens import Tokens
+
+_SENTENCE_END = re.compile(r"""(?:[.!?…]["'”’)\]]*[ \t]+|\n\s*|[。！？])(?=\S)""")
+_ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Prof|Capt|Col|Gen|Rev|No|vs|etc|e\.g|i\.e)|\b[A-Z])\.\s*$")
+
+
+Encode = Callable[[str], Tokens]
+
+
+@dataclass(frozen=True)
+class SegmentConfig:
+    """How text is cut.
+
+    Attributes:
+        window: Most tokens in a window.
+        ratio: Tokens in a span: exactly (`fixed`, the last may be shorter) or about (`sentence`,
+            between half and one and a half times as many, except at a window's end).
+        segmenter: `sentence` keeps sentences whole where their length allows; `fixed` does not look.
+    """
+
+    window: int = 256
+    ratio: int = 16
+    segmenter: str = "sentence"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.ratio <= self.window:
+            raise ConfigError(
+                f"expected 2 ≤ ratio ≤ window, got ratio {self.ratio} and window {self.window}"
+            )
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive tokens that are compressed in one forward pass.
+
+    Attributes:
+        token_ids: At most `SegmentConfig.window` of them.
+        byte_ends: End of each token, in bytes of the source.
+        byte_span: The window's text, in bytes of the source.
+        spans: Token indices within the window; they partition it.
+        is_sealed: Whether more text can no longer change the window.
+    """
+
+    token_ids: tuple[int, ...]
+    byte_ends: tuple[int, ...]
+    byte_span: Span
+    spans: tuple[Span, ...]
+    is_sealed: bool
+
+    def byte_span_of(self, span: Span) -> Span:
+        """The bytes of the source under a span of this window's tokens."""
+        start = self.byte_ends[span.start - 1] if span.start else self.byte_span.start
+        return Span(start, self.byte_ends[span.stop - 1])
+
+
+def iter_units(text: str, max_bytes: int) -> Iterator[str]:
+    """Cut text into sentences, and sentences longer than `max_bytes` at spaces.
+
+    The units' concatenation is the text. Every unit but the last is the same whatever follows.
+    """
+    start = 0
+    for match in _SENTENCE_END.finditer(text):
+        if match.group()[0] == "." and _ABBREVIATION.search(text, start, match.start() + 1):
+            continue
+        yield from _iter_pieces(text[start : match.end()], max_bytes)
+        start = match.end()
+    if start < len(text):
+        yield from _iter_pieces(text[start:], max_bytes)
+
+
+def _iter_pieces(sentence: str, max_bytes: int) -> Iterator[str]:
+    while len(sentence) * 4 > max_bytes and len(sentence.encode()) > max_bytes:
+        head = sentence.encode()[:max_bytes].decode(errors="ignore")
+        cut = head.rfind(" ") + 1 or len(head) or 1
+        yield sentence[:cut]
+        sentence = sentence[cut:]
+    if sentence:
+        yield sentence
+
+
+def iter_windows(
+    text: str, encode: Encode, config: SegmentConfig, byte_start: int = 0
+) -> Iterator[Window]:
+    """Cut text into windows of whole units, each as full as fits.
+
+    Args:
+        text: From the start of a window on.
+        encode: Text to tokens; it sees one unit at a time.
+        config: How to cut.
+        byte_start: Where `text` begins in its source.
+    """
+    units = _iter_tokens(text, encode, config.window)
+    ids: list[int] = []
+    ends: list[int] = []
+    unit_lens: list[int] = []
+    start = stop = byte_start
+    unit = next(units, None)
+    while unit is not None:
+        following = next(units, None)
+        if len(ids) + len(unit.ids) > config.window:
+            # The unit that did not fit must be complete, or more text could make it fit.
+            yield _window(ids, ends, unit_lens, Span(start, stop), config, is_sealed=following is not None)
+            ids, ends, unit_lens, start = [], [], [], stop
+        ids.extend(unit.ids)
+        ends.extend(stop + end for end in unit.byte_ends)
+        unit_lens.append(len(unit.ids))
+        stop += unit.byte_ends[-1]
+        unit = following
+    if ids:
+        yield _window(ids, ends, unit_lens, Span(start, stop), config, is_sealed=False)
+
+
+def _iter_tokens(text: str, encode: Encode, window: int) -> Iterator[Tokens]:
+    """Tokenize unit by unit; a unit of more tokens than a window holds is halved."""
+    for unit in iter_units(text, max_bytes=window):
+        waiting = [unit]
+        while waiting:
+            part = waiting.pop()
+            tokens = encode(part)
+            if len(tokens.ids) <= window:
+                yield tokens
+            else:
+                waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
+
+
+def _window(
+    ids: list[int],
+    ends: list[int],
+    unit_lens: list[int],
+    byte_span: Span,
+    config: SegmentConfig,
+    *,
+    is_sealed: bool,
+) -> Window:
+    if config.segmenter == "fixed":
+        starts = range(0, len(ids), config.ratio)
+        spans = [Span(start, min(start + config.ratio, len(ids))) for start in starts]
+    else:
+        spans = sentence_spans(unit_lens, config.ratio)
+    return Window(tuple(ids), tuple(ends), byte_span, tuple(spans), is_sealed)
+
+
+def sentence_spans(unit_lens: list[int], ratio: int) -> list[Span]:
+    """Join short sentences and divide long ones until spans are about `ratio` tokens long.
+
+    Args:
+        unit_lens: Tokens in each sentence.
+        ratio: Sentences are joined while the sum stays within `1.5 * ratio`; longer ones are
+            divided into equal parts.
+    """
+    longest = ratio * 3 // 2
+    groups: list[int] = []
+    for length in unit_lens:
+        if groups and groups[-1] + length <= longest and min(groups[-1], length) < ratio // 2:
+            groups[-1] += length
+        else:
+            groups.append(length)
+    spans = []
+    start = 0
+    for length in groups:
+        num_parts = -(-length // longest)
+        for part in range(num_parts):
+            stop = start + (part + 1) * length // num_parts - part * length // num_parts
+            spans.append(Span(start, stop))
+            start = stop
+    return spans

@@ -1,0 +1,361 @@
+"""The session: an open store bound to a model; add, retrieve, generate, forget.
+
+The whole of lmos behind a handful of verbs, without a tensor in sight. Knows neither commands nor
+HTTP.
+"""
+
+from __future__ import annotations
+
+import time as clock
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from lmos.builder import Progress, SourceText, TreeBuilder
+from lmos.errors import ConfigError, DataError, QueryError
+from lmos.generation import prompt_embeddings, stream_answer
+from lmos.model import BaseModel
+from lmos.nodes import Hit, Source, Span, Step
+from lmos.released import DEFAULT_MODEL, resolve_model
+from lmos.retriever import Retrieval, RetrievalConfig, Retriever
+from lmos.store import AbstractStore, Manifest
+from lmos.store.sqlite import SQLiteStore
+
+DEFAULT_RATIOS = (16, 4, 4)
+DEFAULT_WINDOW = 256
+_UPPER_WINDOW = 16
+_NEW_PASSAGE = b"\n"
+
+
+class UntrainedWarning(UserWarning):
+    """The model was never trained to compress and retrieve; it works, badly."""
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A passage that an answer was generated from.
+
+    Attributes:
+        source: Name of the source.
+        start_byte: First byte of the passage in its source.
+        end_byte: Just after its last byte.
+        text: The passage, exactly as it was added.
+        level: 0 when it was read as text, else the level of the embedding that was read.
+        score: At the level where it was kept.
+        weight: Share of the attention over everything kept.
+        path: The walk that led there, level by level.
+    """
+
+    source: str
+    start_byte: int
+    end_byte: int
+    text: str
+    level: int
+    score: float
+    weight: float
+    path: tuple[Step, ...]
+
+
+@dataclass
+class Answer:
+    """A question's answer. Iterate over it to stream; `text` is complete afterwards.
+
+    Attributes:
+        question: As asked.
+        retrieval: What was found and how.
+        citations: What it was generated from, best first.
+        timing: Seconds by step: `retrieve`, `first_token`, `total`.
+        text: The answer so far.
+    """
+
+    question: str
+    retrieval: Retrieval
+    citations: tuple[Citation, ...]
+    timing: dict[str, float]
+    text: str = ""
+    _pieces: Iterator[str] = field(default_factory=lambda: iter(()), repr=False)
+    _start: float = field(default=0.0, repr=False)
+
+    def __iter__(self) -> Iterator[str]:
+        for piece in self._pieces:
+            if not self.text:
+                self.timing["first_token"] = clock.perf_counter() - self._start
+            self.text += piece
+            yield piece
+        self.timing["total"] = clock.perf_counter() - self._start
+
+    def complete(self) -> Answer:
+        """Generate to the end."""
+        for _ in self:
+            pass
+        return self
+
+
+def load_model(
+    name: str = DEFAULT_MODEL, adapter: str | None = None, *, trust_remote_code: bool = False
+) -> BaseModel:
+    """Load a shipped model by name, a model folder, or a model of the Hugging Face Hub.
+
+    Warns:
+        UntrainedWarning: There is no adapter for it.
+
+    Raises:
+        ModelError: It cannot be loaded or used.
+    """
+    path = resolve_model(name)
+    model = BaseModel.from_pretrained(path, adapter=adapter, trust_remote_code=trust_remote_code)
+    model.name = name if path != name else str(Path(name).absolute()) if Path(name).exists() else name
+    if not model.is_trained:
+        warnings.warn(
+            f"{name} was not trained to compress and retrieve: what it finds is close to chance. "
+            "Train an adapter for it and load the model with that.",
+            UntrainedWarning,
+            stacklevel=2,
+        )
+    return model
+
+
+def make_manifest(
+    model: BaseModel,
+    ratios: tuple[int, ...] = DEFAULT_RATIOS,
+    *,
+    window: int = DEFAULT_WINDOW,
+    mask_mode: str = "window",
+    output_mode: str = "residual",
+    segmenter: str = "sentence",
+) -> Manifest:
+    """The manifest of a store that `model` shall write.
+
+    Args:
+        model: Base model and adapter.
+        ratios: Items per embedding at level 1, 2, ...
+        window: Tokens in a window of level 1; those above hold at least 16 nodes.
+        mask_mode: `window` or `strict`.
+        output_mode: `residual` or `paper`.
+        segmenter: `sentence` or `fixed`.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+    limit = model.max_positions or window
+    if window < 2 or window > limit:
+        raise ConfigError(f"window: expected 2..{limit} tokens for {model.name}, got {window}")
+    if len(ratios) > model.adapter.config.max_levels:
+        raise ConfigError(
+            f"ratios: expected at most {model.adapter.config.max_levels} levels, got {len(ratios)}"
+        )
+    upper = [max(ratio, _UPPER_WINDOW // max(ratio, 1) * ratio) for ratio in ratios[1:]]
+    return Manifest(
+        base_model=model.name,
+        base_hash=model.base_hash,
+        adapter_hash=model.adapter_hash,
+        tokenizer_hash=model.tokenizer_hash,
+        ratios=tuple(ratios),
+        windows=(window, *upper),
+        mask_mode=mask_mode,
+        output_mode=output_mode,
+        segmenter=segmenter,
+        scoring_layer=model.scoring_layer,
+        embedding_width=model.embedding_width,
+        key_width=model.key_width,
+    )
+
+
+class Session:
+    """An open context store with the model that reads and writes it.
+
+    Example:
+        session = Session.create("life.lmos")
+        session.add("diary", "The code of the blue bicycle is 4812.")
+        answer = session.ask("What is the code of the blue bicycle?").complete()
+        print(answer.text, answer.citations[0].text)
+    """
+
+    def __init__(self, model: BaseModel, store: AbstractStore) -> None:
+        """Bind a store to a model.
+
+        Raises:
+            StoreMismatch: The store was written by another model; the message says what differs.
+        """
+        manifest = store.manifest
+        mine = make_manifest(
+            model,
+            manifest.ratios,
+            window=manifest.windows[0],
+            mask_mode=manifest.mask_mode,
+            output_mode=manifest.output_mode,
+            segmenter=manifest.segmenter,
+        )
+        manifest.require_same(mine)
+        self.model = model
+        self.store = store
+        self._builder = TreeBuilder(model, manifest)
+
+    @classmethod
+    def create(
+        cls, path: str | Path, model: BaseModel | None = None, ratios: tuple[int, ...] = DEFAULT_RATIOS, **modes: str
+    ) -> Session:
+        """Make a new store file.
+
+        Args:
+            path: Must not exist.
+            model: The shipped one by default.
+            ratios: Items per embedding at level 1, 2, ...
+            modes: `mask_mode`, `output_mode`, `segmenter`, see `make_manifest`.
+
+        Raises:
+            StoreExists: There is something at the path.
+        """
+        model = model or load_model()
+        return cls(model, SQLiteStore.create(Path(path), make_manifest(model, ratios, **modes)))
+
+    @classmethod
+    def open(
+        cls, path: str | Path, model: BaseModel | None = None, *, read_only: bool = False
+    ) -> Session:
+        """Open a store file, with the model that its manifest names by default.
+
+        Raises:
+            StoreNotFound: There is none.
+            StoreMismatch: The model is not the one that wrote it.
+        """
+        store = SQLiteStore.open(Path(path), read_only=read_only)
+        try:
+            return cls(model or load_model(store.manifest.base_model), store)
+        except BaseException:
+            store.close()
+            raise
+
+    def add(
+        self,
+        name: str,
+        text: str,
+        *,
+        time: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        progress: Progress = lambda _: None,
+    ) -> Source:
+        """Add a source, or give an existing one a new text; durable when this returns.
+
+        Only windows that the new text changes are compressed.
+
+        Args:
+            name: Of the source.
+            text: All of it.
+            time: Seconds since the epoch; now by default.
+            metadata: Labels.
+            progress: Told the number of tokens as they are compressed.
+
+        Raises:
+            DataError: The text or the name is empty.
+        """
+        if not name.strip():
+            raise DataError("expected a name for the source, got an empty one")
+        if not text.strip():
+            raise DataError(f"{name}: expected text, got nothing but white space")
+        source = SourceText(name, text.encode())
+        with torch.no_grad():
+            (patch,) = self._builder.build(self.store, [source], progress)
+        return self.store.put_source(
+            name, patch, time=clock.time() if time is None else time, metadata=metadata or {}
+        )
+
+    def append(self, name: str, text: str, *, time: float | None = None) -> Source:
+        """Extend a source, or create it. The tree is the one that a single `add` would have made.
+
+        Args:
+            name: Of the source.
+            text: What follows; starts a new line if the source does not end with white space.
+            time: Seconds since the epoch; now by default.
+        """
+        known = next((source for source in self.sources() if source.name == name), None)
+        old = self.store.text(known.source_id) if known is not None else b""
+        if old and not old[-1:].isspace() and not text[:1].isspace():
+            old += _NEW_PASSAGE
+        return self.add(name, old.decode() + text, time=time, metadata=known.metadata if known else {})
+
+    def retrieve(self, question: str, config: RetrievalConfig | None = None) -> Retrieval:
+        """Find what a question needs. The store is not changed.
+
+        Raises:
+            QueryError: The question is empty or longer than the model's window for questions.
+        """
+        if not question.strip():
+            raise QueryError("expected a question, got an empty one")
+        retriever = Retriever(self.model, config or RetrievalConfig())
+        return retriever.retrieve(self.store, self.model.encode(question.strip()).ids)
+
+    def ask(
+        self,
+        question: str,
+        config: RetrievalConfig | None = None,
+        *,
+        max_new_tokens: int = 32,
+        temperature: float = 0.0,
+    ) -> Answer:
+        """Retrieve, then generate. Iterate over the answer to stream it.
+
+        Raises:
+            QueryError: The question is empty or too long.
+            ConfigError: Budget and answer together exceed the model's positions.
+        """
+        start = clock.perf_counter()
+        retrieval = self.retrieve(question, config)
+        found = clock.perf_counter()
+        prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, question)
+        pieces = stream_answer(self.model, prompt_TD, max_new_tokens, temperature)
+        return Answer(
+            question,
+            retrieval,
+            self.cite(retrieval),
+            {"retrieve": found - start},
+            _pieces=pieces,
+            _start=start,
+        )
+
+    def cite(self, retrieval: Retrieval) -> tuple[Citation, ...]:
+        """The passages behind the hits, best first."""
+        hits = sorted(retrieval.hits, key=lambda hit: -hit.score)
+        return tuple(self._citation(hit) for hit in hits)
+
+    def forget(self, name: str) -> None:
+        """Remove a source and everything that was made of it.
+
+        Raises:
+            SourceNotFound: There is none of that name.
+        """
+        self.store.delete_source(name)
+
+    def sources(self) -> list[Source]:
+        """All sources, oldest first."""
+        return self.store.sources()
+
+    def verify(self) -> list[str]:
+        """What is wrong with the store, one sentence each; empty when all is well."""
+        return self.store.verify()
+
+    def close(self) -> None:
+        """Release the store."""
+        self.store.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _citation(self, hit: Hit) -> Citation:
+        span: Span = hit.node.byte_span
+        return Citation(
+            source=hit.source.name,
+            start_byte=span.start,
+            end_byte=span.stop,
+            text=self.store.text(hit.source.source_id, span).decode("utf-8", errors="replace"),
+            level=0 if hit.is_text else hit.node.id.level,
+            score=hit.score,
+            weight=hit.weight,
+            path=hit.path,
+        )

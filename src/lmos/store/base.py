@@ -1,0 +1,216 @@
+"""The contract of a context store: what every implementation keeps and returns.
+
+A store knows sources, text, tokens, nodes and numbers. It does not know models: it never makes an
+embedding, and it never decides what is relevant.
+
+The tree of one source: level 1 nodes cover tokens, level l nodes cover a contiguous stretch of the
+nodes of level l - 1. Nodes are numbered 0, 1, 2 ... within their source and level. Children of
+neighbours are neighbours: those of level l cover level l - 1 from its first node on without gap or
+overlap, so a level's nodes beyond the last child have no parent yet: they are roots. The nodes of
+the highest level are roots too.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lmos.nodes import Node, NodeId, Source, Span
+from lmos.store.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class WindowRecord:
+    """The tokens of one window of a source, as the compressor read them.
+
+    Attributes:
+        token_ids: The ids.
+        token_bytes: End offset of each token's bytes, in the source.
+        byte_span: The text of the window.
+        is_sealed: Whether more text can no longer change it.
+        num_nodes: Level-1 nodes that it was compressed to.
+    """
+
+    token_ids: tuple[int, ...]
+    token_bytes: tuple[int, ...]
+    byte_span: Span
+    is_sealed: bool
+    num_nodes: int
+
+
+@dataclass(frozen=True)
+class LevelPatch:
+    """New nodes of one level of one source, replacing everything from index `start` on.
+
+    Attributes:
+        start: Nodes before it stay; nodes from it on are dropped.
+        children: For each new node, its items one level below.
+        byte_spans: For each new node, its text.
+        embeddings: `(N, D)`, at input scale; may carry gradients in the memory store.
+        keys: `(N, K)`, attention keys at the scoring layer.
+    """
+
+    start: int
+    children: tuple[Span, ...]
+    byte_spans: tuple[Span, ...]
+    embeddings: Float[Tensor, "N D"]
+    keys: Float[Tensor, "N K"]
+
+
+@dataclass(frozen=True)
+class SourcePatch:
+    """One acknowledged change of one source: all of it is kept, or nothing.
+
+    Attributes:
+        text_start: The source's text is cut at this byte, then `text` is appended.
+        text: UTF-8 bytes.
+        window_start: Windows before it stay; windows from it on are dropped.
+        windows: The new windows.
+        levels: One patch for each level, level 1 first; its length is the number of levels.
+    """
+
+    text_start: int
+    text: bytes
+    window_start: int
+    windows: tuple[WindowRecord, ...]
+    levels: tuple[LevelPatch, ...]
+
+
+@dataclass(frozen=True)
+class NodeBatch:
+    """Nodes with their keys, as a scorer takes them.
+
+    Attributes:
+        ids: Of the nodes, in order of source, level, index.
+        keys: `(N, K)`, one row a node.
+    """
+
+    ids: tuple[NodeId, ...]
+    keys: Float[Tensor, "N K"]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class AbstractStore(abc.ABC):
+    """A context that lasts: sources, their text and their trees of embeddings."""
+
+    @property
+    @abc.abstractmethod
+    def manifest(self) -> Manifest:
+        """Which model wrote the store and with which settings."""
+
+    @property
+    @abc.abstractmethod
+    def version(self) -> int:
+        """Grows with every acknowledged change; equal versions mean equal content."""
+
+    @abc.abstractmethod
+    def sources(self) -> list[Source]:
+        """All sources, in the order in which they were created."""
+
+    @abc.abstractmethod
+    def source(self, name: str) -> Source:
+        """One source by name.
+
+        Raises:
+            SourceNotFound: There is none of that name; the message names similar ones.
+        """
+
+    @abc.abstractmethod
+    def source_by_id(self, source_id: int) -> Source:
+        """One source by id.
+
+        Raises:
+            SourceNotFound: There is none of that id.
+        """
+
+    @abc.abstractmethod
+    def put_source(
+        self,
+        name: str,
+        patch: SourcePatch,
+        *,
+        time: float | None = None,
+        metadata: Mapping[str, str] = {},
+    ) -> Source:
+        """Create the source or change it, in one transaction: durable when this returns.
+
+        Args:
+            name: Created when the store has none of that name (then `text_start`,
+                `window_start` and every `start` must be 0).
+            patch: What changes.
+            time: Replaces the source's time unless `None`.
+            metadata: Replaces the source's labels unless empty.
+
+        Raises:
+            StoreLocked: Another process writes.
+            StoreFull: No room; nothing was written.
+        """
+
+    @abc.abstractmethod
+    def delete_source(self, name: str) -> None:
+        """Remove a source: text, windows and nodes, in one transaction.
+
+        Raises:
+            SourceNotFound: There is none of that name.
+        """
+
+    @abc.abstractmethod
+    def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
+        """The windows of a source from number `start` on."""
+
+    @abc.abstractmethod
+    def text(self, source_id: int, byte_span: Span | None = None) -> bytes:
+        """The text of a source, or a stretch of it (clipped to what there is).
+
+        Raises:
+            SourceNotFound: There is no source of that id.
+            StoreCorrupt: The bytes do not have their checksum.
+        """
+
+    @abc.abstractmethod
+    def root_ids(self) -> list[NodeId]:
+        """Every node without a parent, in order of source, level, index."""
+
+    @abc.abstractmethod
+    def level_ids(self, level: int) -> list[NodeId]:
+        """Every node of one level, in order of source and index."""
+
+    @abc.abstractmethod
+    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
+        """Structure of the nodes, in the order asked for.
+
+        Raises:
+            StoreError: A node does not exist.
+        """
+
+    @abc.abstractmethod
+    def keys(self, ids: Sequence[NodeId]) -> Float[Tensor, "N K"]:
+        """Stored keys in the order asked for, in the manifest's dtype (float32 in memory)."""
+
+    @abc.abstractmethod
+    def embeddings(self, ids: Sequence[NodeId]) -> Float[Tensor, "N D"]:
+        """Stored embeddings in the order asked for, in the manifest's dtype (float32 in memory)."""
+
+    @abc.abstractmethod
+    def verify(self) -> list[str]:
+        """Check every invariant of the store: checksums, spans, parents, manifest.
+
+        Returns:
+            What is wrong, one sentence each, naming the place; empty when all is well.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Release the file, if there is one. Calling it twice is fine."""
+
+    def __enter__(self) -> AbstractStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

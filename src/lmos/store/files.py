@@ -1,0 +1,164 @@
+"""From a path to a connection: makes store files whole or not at all, and opens them.
+
+Knows paths, pragmas and permissions. Does not know what the tables hold.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+
+from lmos.errors import StoreError, StoreExists, StoreMismatch, StoreNotFound
+from lmos.store.faults import store_errors
+from lmos.store.migrations import APPLICATION_ID, is_current, migrate
+
+PAGE_BYTES = 16 * 1024
+BUSY_MILLISECONDS = 2000
+LOG_BYTES = 64 * 1024 * 1024
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+
+
+def require_free(path: Path) -> None:
+    """Check that a store can be made at the path.
+
+    Raises:
+        StoreExists: There is something already.
+        StoreError: The folder is missing.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"expected a folder {path.parent} for the new store; make it first")
+    for taken in (path, *_beside(path)):
+        if os.path.lexists(taken):
+            raise StoreExists(f"there is something at {taken}; choose another path or move it away")
+
+
+def require_store(path: Path) -> None:
+    """Check that a file is at the path.
+
+    Raises:
+        StoreNotFound: Nothing is.
+        StoreError: A folder is.
+    """
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder, expected the file of a context store")
+    if not path.exists():
+        raise StoreNotFound(f"there is no context store at {path}; create one first")
+
+
+def create_file(path: Path, fill: Callable[[apsw.Connection], None]) -> None:
+    """Make a store at the path: whole when this returns, absent when it raises or is killed.
+
+    Args:
+        path: Must be free; the caller holds the writer lock.
+        fill: Writes the first rows.
+    """
+    draft = path.with_name(path.name + "-new")
+    _remove(draft)
+    try:
+        db = apsw.Connection(str(draft))
+        try:
+            with store_errors(str(path), db):
+                _write_first_pages(db, fill)
+        finally:
+            db.close()
+        os.rename(draft, path)
+    finally:
+        _remove(draft)
+    _sync_folder(path.parent)
+
+
+def connect_to_write(path: Path) -> apsw.Connection:
+    """Open a store to write to it, in the newest format; the caller holds the writer lock.
+
+    Raises:
+        StoreError: Or a kind of it: the file is not a store, damaged, too new, or locked.
+    """
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        with store_errors(str(path), db):
+            db.set_busy_timeout(BUSY_MILLISECONDS)
+            is_newest = is_current(db, str(path))
+            db.pragma("journal_mode", "wal")
+            db.pragma("synchronous", "full")
+            db.pragma("foreign_keys", True)
+            db.pragma("secure_delete", True)
+            db.pragma("journal_size_limit", LOG_BYTES)
+            if not is_newest:
+                with db:
+                    migrate(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def connect_to_read(path: Path) -> apsw.Connection:
+    """Open a store to read from it, beside a writer or alone, even in a read-only folder.
+
+    The file is opened so that the last reader can remove SQLite's side files, but no statement
+    can change it.
+
+    Raises:
+        StoreError: Or a kind of it: the file is not a store, damaged, too new or too old.
+    """
+    try:
+        return _readable(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE), path)
+    except StoreError as error:
+        if not isinstance(error.__cause__, apsw.CantOpenError | apsw.ReadOnlyError):
+            raise
+        log = _beside(path)[0]
+        if log.exists() and log.stat().st_size:
+            raise StoreError(
+                f"{log} has changes that were not folded into {path}, and its folder is read-only; "
+                "make the folder writable, or copy both files to one that is"
+            ) from error
+    # Without a log and with no way to make one, nobody can write: the file alone is the store.
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    return _readable(apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags=flags), path)
+
+
+def _readable(db: apsw.Connection, path: Path) -> apsw.Connection:
+    try:
+        with store_errors(str(path), db):
+            db.set_busy_timeout(BUSY_MILLISECONDS)
+            db.pragma("query_only", True)
+            if not is_current(db, str(path)):
+                raise StoreMismatch(f"{path} has an older format; open it once for writing")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _write_first_pages(db: apsw.Connection, fill: Callable[[apsw.Connection], None]) -> None:
+    db.pragma("page_size", PAGE_BYTES)
+    db.pragma("application_id", APPLICATION_ID)
+    db.pragma("synchronous", "full")
+    with db:
+        migrate(db)
+        fill(db)
+    db.pragma("journal_mode", "wal")
+
+
+def _beside(path: Path) -> list[Path]:
+    """Files that SQLite keeps beside a store; the write-ahead log first."""
+    return [path.with_name(path.name + suffix) for suffix in _SIDE_FILES]
+
+
+def _remove(path: Path) -> None:
+    for name in (path, *_beside(path)):
+        name.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Some file systems cannot sync a folder; the file itself is synced all the same.
+    with suppress(OSError):
+        file = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)

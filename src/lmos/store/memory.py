@@ -1,0 +1,197 @@
+"""A context store in memory: keeps tensors with their autograd graph, and is gone on exit.
+
+For training and tests. Knows neither models nor disks.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lmos.nodes import Node, NodeId, Source, Span
+from lmos.store.base import AbstractStore, LevelPatch, SourcePatch, WindowRecord
+from lmos.store.blocks import SPAN_NUMBERS, Spans, patch_spans
+from lmos.store.invariants import TreeTail, find_faults
+from lmos.store.manifest import Manifest
+from lmos.store.patching import patched_record
+from lmos.store.records import SourceRecord, no_node, no_source_named, no_source_with_id
+
+
+@dataclass(frozen=True)
+class _Level:
+    """The nodes of one level of a source."""
+
+    spans: Spans
+    embeddings: Float[Tensor, "N D"]
+    keys: Float[Tensor, "N K"]
+
+    def patched(self, part: LevelPatch) -> _Level:
+        return _Level(
+            np.concatenate([self.spans[: part.start], patch_spans(part)]),
+            _joined(self.embeddings[: part.start], part.embeddings),
+            _joined(self.keys[: part.start], part.keys),
+        )
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """One source with all that belongs to it."""
+
+    record: SourceRecord
+    text: bytes
+    windows: tuple[WindowRecord, ...]
+    levels: tuple[_Level, ...]
+
+
+class MemoryStore(AbstractStore):
+    """A context store whose tensors keep their gradients.
+
+    Args:
+        manifest: Of the model that will write to it.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._version = 0
+        self._next_source_id = 1
+        self._trees: dict[int, _Tree] = {}
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._manifest
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    def sources(self) -> list[Source]:
+        return [tree.record.source for tree in self._trees.values()]
+
+    def source(self, name: str) -> Source:
+        for source in self.sources():
+            if source.name == name:
+                return source
+        raise no_source_named(name, (source.name for source in self.sources()))
+
+    def source_by_id(self, source_id: int) -> Source:
+        return self._tree(source_id).record.source
+
+    def put_source(
+        self,
+        name: str,
+        patch: SourcePatch,
+        *,
+        time: float | None = None,
+        metadata: Mapping[str, str] = {},
+    ) -> Source:
+        tree = self._find_tree(name)
+        record = patched_record(
+            self._manifest,
+            tree.record.labelled(time, metadata),
+            patch,
+            lambda start: list(tree.windows[start:]),
+            lambda level, start, stop: tree.levels[level - 1].spans[start:stop],
+        )
+        pairs = zip(tree.levels, patch.levels, strict=True)
+        self._trees[record.source.source_id] = _Tree(
+            record=record,
+            text=tree.text[: patch.text_start] + patch.text,
+            windows=(*tree.windows[: patch.window_start], *patch.windows),
+            levels=tuple(level.patched(part) for level, part in pairs),
+        )
+        self._next_source_id = max(self._next_source_id, record.source.source_id + 1)
+        self._version += 1
+        return record.source
+
+    def delete_source(self, name: str) -> None:
+        del self._trees[self.source(name).source_id]
+        self._version += 1
+
+    def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
+        return list(self._tree(source_id).windows[max(start, 0) :])
+
+    def text(self, source_id: int, byte_span: Span | None = None) -> bytes:
+        text = self._tree(source_id).text
+        start, stop = (0, len(text)) if byte_span is None else byte_span
+        return text[max(start, 0) : max(stop, 0)]
+
+    def root_ids(self) -> list[NodeId]:
+        return [node for tree in self._trees.values() for node in tree.record.iter_root_ids()]
+
+    def level_ids(self, level: int) -> list[NodeId]:
+        return [node for tree in self._trees.values() for node in tree.record.iter_level_ids(level)]
+
+    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
+        nodes = []
+        for node_id in ids:
+            row = self._level(node_id).spans[node_id.index].tolist()
+            nodes.append(Node(node_id, Span(row[0], row[1]), Span(row[2], row[3])))
+        return nodes
+
+    def keys(self, ids: Sequence[NodeId]) -> Float[Tensor, "N K"]:
+        return self._gather(ids, self._manifest.key_width, lambda level: level.keys)
+
+    def embeddings(self, ids: Sequence[NodeId]) -> Float[Tensor, "N D"]:
+        return self._gather(ids, self._manifest.embedding_width, lambda level: level.embeddings)
+
+    def verify(self) -> list[str]:
+        faults: list[str] = []
+        for tree in self._trees.values():
+            spans = tuple(level.spans for level in tree.levels)
+            tail = TreeTail(0, 0, 0, tree.windows, (0,) * len(spans), spans)
+            faults.extend(find_faults(tree.record, tail))
+        return faults
+
+    def close(self) -> None:
+        """There is no file to release."""
+
+    def _tree(self, source_id: int) -> _Tree:
+        if source_id not in self._trees:
+            raise no_source_with_id(source_id)
+        return self._trees[source_id]
+
+    def _find_tree(self, name: str) -> _Tree:
+        """The source of that name, or an empty one."""
+        for tree in self._trees.values():
+            if tree.record.source.name == name:
+                return tree
+        record = SourceRecord.empty(self._next_source_id, name, self._manifest.num_levels)
+        level = _Level(
+            np.empty((0, SPAN_NUMBERS), np.int64),
+            torch.empty(0, self._manifest.embedding_width),
+            torch.empty(0, self._manifest.key_width),
+        )
+        return _Tree(record, b"", (), (level,) * self._manifest.num_levels)
+
+    def _level(self, node_id: NodeId) -> _Level:
+        tree = self._trees.get(node_id.source_id)
+        if tree is None or not 0 <= node_id.index < tree.record.num_nodes(node_id.level):
+            raise no_node(node_id)
+        return tree.levels[node_id.level - 1]
+
+    def _gather(
+        self, ids: Sequence[NodeId], width: int, vectors_of: Callable[[_Level], Tensor]
+    ) -> Float[Tensor, "N W"]:
+        """Rows of the levels' vectors, in the order asked for; gradients flow to them."""
+        rows: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for row, node_id in enumerate(ids):
+            rows[node_id.source_id, node_id.level].append(row)
+        if not ids:
+            return torch.empty(0, width)
+        parts = []
+        for group in rows.values():
+            levels = [self._level(ids[row]) for row in group]
+            parts.append(vectors_of(levels[0])[[ids[row].index for row in group]])
+        order = torch.tensor([row for group in rows.values() for row in group], dtype=torch.int64)
+        return torch.cat(parts)[order.argsort()]
+
+
+def _joined(kept: Float[Tensor, "M W"], new: Float[Tensor, "N W"]) -> Float[Tensor, "L W"]:
+    """Rows after each other, in float32 on the device of the new ones."""
+    return torch.cat([kept.to(new.device), new.float()])

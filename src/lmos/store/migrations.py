@@ -1,0 +1,92 @@
+"""The tables of a store file, format by format: each step is a plain function, run once in order.
+
+`PRAGMA user_version` is the number of steps that a file has seen, and the format version of its
+manifest. docs/store-format.md says what the columns hold. Knows no values, only tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import apsw
+
+from lmos.errors import StoreCorrupt, StoreMismatch
+
+APPLICATION_ID = int.from_bytes(b"lmos", "big")
+
+_FIRST_TABLES = """
+CREATE TABLE store (
+    version INTEGER NOT NULL,
+    next_source_id INTEGER NOT NULL,
+    manifest TEXT NOT NULL,
+    crc INTEGER NOT NULL
+);
+CREATE TABLE sources (
+    source_id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    time REAL,
+    metadata TEXT NOT NULL,
+    num_bytes INTEGER NOT NULL,
+    num_tokens INTEGER NOT NULL,
+    num_windows INTEGER NOT NULL,
+    level_counts TEXT NOT NULL,
+    parent_counts TEXT NOT NULL,
+    crc INTEGER NOT NULL
+);
+CREATE TABLE windows (
+    source_id INTEGER NOT NULL REFERENCES sources ON DELETE CASCADE,
+    window INTEGER NOT NULL,
+    byte_start INTEGER NOT NULL,
+    byte_stop INTEGER NOT NULL,
+    is_sealed INTEGER NOT NULL,
+    num_nodes INTEGER NOT NULL,
+    token_ids BLOB NOT NULL,
+    token_bytes BLOB NOT NULL,
+    crc INTEGER NOT NULL,
+    PRIMARY KEY (source_id, window)
+);
+CREATE TABLE blocks (
+    source_id INTEGER NOT NULL REFERENCES sources ON DELETE CASCADE,
+    level INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    block INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    crc INTEGER NOT NULL,
+    PRIMARY KEY (source_id, level, kind, block)
+);
+"""
+
+
+def create_first_tables(db: apsw.Connection) -> None:
+    """Format 1."""
+    db.execute(_FIRST_TABLES)
+
+
+MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create_first_tables,)
+
+
+def migrate(db: apsw.Connection) -> None:
+    """Run the steps that the file has not seen, inside the caller's transaction."""
+    done = db.pragma("user_version")
+    for number, step in enumerate(MIGRATIONS[done:], done + 1):
+        step(db)
+        db.pragma("user_version", number)
+
+
+def is_current(db: apsw.Connection, path: str) -> bool:
+    """Whether the file has the newest format.
+
+    Raises:
+        StoreCorrupt: An SQLite file, but not a context store.
+        StoreMismatch: A newer format than this lmos knows.
+    """
+    if db.pragma("application_id") != APPLICATION_ID:
+        raise StoreCorrupt(f"{path} is an SQLite file, but not a context store of lmos")
+    version = db.pragma("user_version")
+    if version > len(MIGRATIONS):
+        raise StoreMismatch(
+            f"{path} has format {version}, this lmos reads up to {len(MIGRATIONS)}; upgrade lmos"
+        )
+    if version < 1:
+        raise StoreCorrupt(f"{path} has format {version}, expected 1..{len(MIGRATIONS)}")
+    return bool(version == len(MIGRATIONS))

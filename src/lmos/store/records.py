@@ -1,0 +1,101 @@
+"""A source as both stores keep it: what a user sees of it, and which of its nodes have parents.
+
+Plain values. Knows neither tensors nor disks.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from lmos.errors import SourceNotFound, StoreError
+from lmos.nodes import NodeId, Source
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """A source and the shape of its tree.
+
+    Attributes:
+        source: What a user sees.
+        num_windows: Windows of the source.
+        parent_counts: Nodes that have a parent, at level 1, 2, ...; they come first in their
+            level, so the roots of level l are `[parent_counts[l - 1], level_counts[l - 1])`.
+    """
+
+    source: Source
+    num_windows: int
+    parent_counts: tuple[int, ...]
+
+    @classmethod
+    def empty(cls, source_id: int, name: str, num_levels: int) -> SourceRecord:
+        """A source without text.
+
+        Raises:
+            StoreError: The name is empty or not text.
+        """
+        _check_name(name)
+        none = (0,) * num_levels
+        return cls(Source(source_id, name, None, {}, 0, 0, none), 0, none)
+
+    def labelled(self, time: float | None, metadata: Mapping[str, str]) -> SourceRecord:
+        """With a new time unless `None`, and new labels unless empty.
+
+        Raises:
+            StoreError: The time is not finite, or a label is not text.
+        """
+        if time is not None and not math.isfinite(time):
+            raise StoreError(f"expected a time in seconds since the epoch or None, got {time}")
+        if any(not isinstance(text, str) for pair in metadata.items() for text in pair):
+            raise StoreError(f"expected labels from text to text, got {dict(metadata)}")
+        source = replace(
+            self.source,
+            time=self.source.time if time is None else float(time),
+            metadata=dict(metadata or self.source.metadata),
+        )
+        return replace(self, source=source)
+
+    def iter_root_ids(self) -> Iterator[NodeId]:
+        """Nodes without a parent, in order of level and index."""
+        counts = zip(self.parent_counts, self.source.level_counts, strict=True)
+        for level, (start, stop) in enumerate(counts, 1):
+            yield from (NodeId(self.source.source_id, level, index) for index in range(start, stop))
+
+    def iter_level_ids(self, level: int) -> Iterator[NodeId]:
+        """Nodes of one level, in order of index."""
+        for index in range(self.num_nodes(level)):
+            yield NodeId(self.source.source_id, level, index)
+
+    def num_nodes(self, level: int) -> int:
+        """Nodes at a level; none at a level that the tree does not have."""
+        counts = self.source.level_counts
+        return counts[level - 1] if 1 <= level <= len(counts) else 0
+
+
+def no_source_named(name: str, known: Iterable[str]) -> SourceNotFound:
+    """The error for a name that no source has; it names similar ones."""
+    similar = difflib.get_close_matches(name, known)
+    hint = f"; similar: {', '.join(map(repr, similar))}" if similar else ""
+    return SourceNotFound(f"the store has no source named {name!r}{hint}")
+
+
+def no_source_with_id(source_id: int) -> SourceNotFound:
+    """The error for an id that no source has."""
+    return SourceNotFound(f"the store has no source with id {source_id}; was it deleted?")
+
+
+def no_node(node_id: NodeId) -> StoreError:
+    """The error for a node that does not exist."""
+    source_id, level, index = node_id
+    return StoreError(f"the store has no node {index} at level {level} of source {source_id}")
+
+
+def _check_name(name: str) -> None:
+    if not name:
+        raise StoreError("expected a name for the source, got an empty one")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise StoreError(f"expected a name of valid Unicode, got {name!r}") from error

@@ -1,0 +1,279 @@
+"""A context store in one SQLite file: durable, checked, one writer beside any number of readers.
+
+Every method is one transaction, so each sees one whole commit. The file's format is in
+docs/store-format.md. Knows neither models nor what is relevant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+
+import apsw
+from jaxtyping import Float
+from torch import Tensor
+
+from lmos.errors import StoreCorrupt
+from lmos.nodes import Node, NodeId, Source, Span
+from lmos.store import tables
+from lmos.store.audit import find_store_faults
+from lmos.store.base import AbstractStore, SourcePatch, WindowRecord
+from lmos.store.blocks import (
+    SPANS,
+    TEXT,
+    embeddings_layout,
+    keys_layout,
+    patch_spans,
+    round_vectors,
+    spans_from_bytes,
+    spans_to_bytes,
+    vectors_from_items,
+    vectors_to_bytes,
+)
+from lmos.store.faults import store_errors
+from lmos.store.files import (
+    connect_to_read,
+    connect_to_write,
+    create_file,
+    require_free,
+    require_store,
+)
+from lmos.store.manifest import Manifest
+from lmos.store.patching import patched_record
+from lmos.store.records import SourceRecord, no_source_named, no_source_with_id
+from lmos.store.writer import WriterLock
+
+
+class SQLiteStore(AbstractStore):
+    """A context store in one file. Make it with `create` or `open`.
+
+    Threads may share one: methods wait for each other.
+
+    Example:
+        >>> with SQLiteStore.create("life.lmos", manifest) as store:  # doctest: +SKIP
+        ...     store.put_source("diary", patch)
+    """
+
+    def __init__(self, path: Path, db: apsw.Connection, writer: WriterLock | None) -> None:
+        self._path = str(path)
+        self._db = db
+        self._writer = writer
+        self._lock = Lock()
+        with self._transaction("BEGIN") as db:
+            self._manifest = Manifest.from_json(tables.read_head(db).manifest)
+        self._keys = keys_layout(self._manifest)
+        self._embeddings = embeddings_layout(self._manifest)
+
+    @classmethod
+    def create(cls, path: str | PathLike[str], manifest: Manifest) -> SQLiteStore:
+        """Make a new, empty store and open it for writing.
+
+        Args:
+            path: Of the file; its folder must exist.
+            manifest: Of the model that will write to it.
+
+        Raises:
+            StoreExists: There is something at the path.
+            StoreFull: No room; nothing was left behind.
+            StoreError: The folder is missing or cannot be written.
+        """
+        path = Path(path)
+        head = tables.Head(version=0, next_source_id=1, manifest=manifest.to_json())
+        with store_errors(str(path)), ExitStack() as undo:
+            require_free(path)
+            writer = WriterLock(path)
+            undo.callback(writer.release)
+            require_free(path)
+            create_file(path, lambda db: tables.write_head(db, head))
+            db = undo.enter_context(closing(connect_to_write(path)))
+            store = cls(path, db, writer)
+            undo.pop_all()
+            return store
+
+    @classmethod
+    def open(cls, path: str | PathLike[str], *, read_only: bool = False) -> SQLiteStore:
+        """Open a store.
+
+        Args:
+            path: Of the file.
+            read_only: Never change it; any number of processes may, beside one that writes.
+
+        Raises:
+            StoreNotFound: There is nothing at the path.
+            StoreLocked: Another process has it open for writing.
+            StoreCorrupt: The file is damaged, or not a context store.
+            StoreMismatch: It has a newer format.
+            StoreError: It cannot be read, or (unless `read_only`) not be written.
+        """
+        path = Path(path)
+        with store_errors(str(path)), ExitStack() as undo:
+            require_store(path)
+            writer = None if read_only else WriterLock(path)
+            if writer is not None:
+                undo.callback(writer.release)
+            connect = connect_to_read if read_only else connect_to_write
+            db = undo.enter_context(closing(connect(path)))
+            store = cls(path, db, writer)
+            undo.pop_all()
+            return store
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._manifest
+
+    @property
+    def version(self) -> int:
+        with self._transaction("BEGIN") as db:
+            return tables.read_head(db).version
+
+    def sources(self) -> list[Source]:
+        return [record.source for record in self._records()]
+
+    def source(self, name: str) -> Source:
+        with self._transaction("BEGIN") as db:
+            return _source_named(db, name).source
+
+    def source_by_id(self, source_id: int) -> Source:
+        with self._transaction("BEGIN") as db:
+            return _source_with_id(db, source_id).source
+
+    def put_source(
+        self,
+        name: str,
+        patch: SourcePatch,
+        *,
+        time: float | None = None,
+        metadata: Mapping[str, str] = {},
+    ) -> Source:
+        with self._transaction("BEGIN IMMEDIATE") as db:
+            head = tables.read_head(db)
+            before = tables.find_source(db, "name", name) or SourceRecord.empty(
+                head.next_source_id, name, self._manifest.num_levels
+            )
+            source_id = before.source.source_id
+            after = patched_record(
+                self._manifest,
+                before.labelled(time, metadata),
+                patch,
+                lambda start: tables.read_windows(db, source_id, start),
+                lambda level, start, stop: spans_from_bytes(
+                    tables.read_items(db, SPANS, source_id, level, start, stop)
+                ),
+            )
+            next_source_id = max(head.next_source_id, source_id + 1)
+            tables.write_head(
+                db, replace(head, version=head.version + 1, next_source_id=next_source_id)
+            )
+            tables.write_source(db, after)
+            self._write_patch(db, source_id, patch)
+        return after.source
+
+    def delete_source(self, name: str) -> None:
+        with self._transaction("BEGIN IMMEDIATE") as db:
+            head = tables.read_head(db)
+            tables.delete_source(db, _source_named(db, name).source.source_id)
+            tables.write_head(db, replace(head, version=head.version + 1))
+        # The write-ahead log still holds the text. Should a reader keep us from emptying it, the
+        # deletion is durable all the same, and `close` empties it.
+        with self._lock, suppress(apsw.Error):
+            self._db.pragma("wal_checkpoint", "truncate")
+
+    def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
+        with self._transaction("BEGIN") as db:
+            _source_with_id(db, source_id)
+            return tables.read_windows(db, source_id, start)
+
+    def text(self, source_id: int, byte_span: Span | None = None) -> bytes:
+        with self._transaction("BEGIN") as db:
+            num_bytes = _source_with_id(db, source_id).source.num_bytes
+            start, stop = (0, num_bytes) if byte_span is None else byte_span
+            start, stop = max(start, 0), min(stop, num_bytes)
+            return tables.read_items(db, TEXT, source_id, 0, start, stop)
+
+    def root_ids(self) -> list[NodeId]:
+        return [node_id for record in self._records() for node_id in record.iter_root_ids()]
+
+    def level_ids(self, level: int) -> list[NodeId]:
+        return [node_id for record in self._records() for node_id in record.iter_level_ids(level)]
+
+    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
+        with self._transaction("BEGIN") as db:
+            rows = spans_from_bytes(tables.gather_items(db, SPANS, ids).tobytes()).tolist()
+        return [
+            Node(node_id, Span(row[0], row[1]), Span(row[2], row[3]))
+            for node_id, row in zip(ids, rows, strict=True)
+        ]
+
+    def keys(self, ids: Sequence[NodeId]) -> Float[Tensor, "N K"]:
+        with self._transaction("BEGIN") as db:
+            items = tables.gather_items(db, self._keys, ids)
+        return vectors_from_items(items, self._manifest.dtype)
+
+    def embeddings(self, ids: Sequence[NodeId]) -> Float[Tensor, "N D"]:
+        with self._transaction("BEGIN") as db:
+            items = tables.gather_items(db, self._embeddings, ids)
+        return vectors_from_items(items, self._manifest.dtype)
+
+    def verify(self) -> list[str]:
+        try:
+            with self._transaction("BEGIN") as db:
+                return find_store_faults(db, self._path, self._manifest)
+        except StoreCorrupt as error:
+            return [str(error)]
+
+    def close(self) -> None:
+        with self._lock, store_errors(self._path, self._db):
+            try:
+                # The last connection to close folds the write-ahead log in and removes it.
+                self._db.close()
+            finally:
+                if self._writer is not None:
+                    self._writer.release()
+
+    def _records(self) -> list[SourceRecord]:
+        with self._transaction("BEGIN") as db:
+            return list(tables.iter_sources(db))
+
+    def _write_patch(self, db: apsw.Connection, source_id: int, patch: SourcePatch) -> None:
+        tables.splice_windows(db, source_id, patch.window_start, patch.windows)
+        tables.splice_items(db, TEXT, source_id, 0, patch.text_start, patch.text)
+        for level, part in enumerate(patch.levels, 1):
+            embeddings = round_vectors(part.embeddings, self._manifest.dtype)
+            keys = round_vectors(part.keys, self._manifest.dtype)
+            for layout, items in (
+                (SPANS, spans_to_bytes(patch_spans(part))),
+                (self._keys, vectors_to_bytes(keys)),
+                (self._embeddings, vectors_to_bytes(embeddings)),
+            ):
+                tables.splice_items(db, layout, source_id, level, part.start, items)
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[apsw.Connection]:
+        """All of what happens inside, or nothing of it."""
+        with self._lock, store_errors(self._path, self._db):
+            self._db.execute(begin)
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _source_named(db: apsw.Connection, name: str) -> SourceRecord:
+    record = tables.find_source(db, "name", name)
+    if record is None:
+        raise no_source_named(name, (known for (known,) in db.execute("SELECT name FROM sources")))
+    return record
+
+
+def _source_with_id(db: apsw.Connection, source_id: int) -> SourceRecord:
+    record = tables.find_source(db, "source_id", source_id)
+    if record is None:
+        raise no_source_with_id(source_id)
+    return record

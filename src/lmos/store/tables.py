@@ -1,0 +1,246 @@
+"""Rows of a store file: reads and writes them one kind at a time, each with its checksum.
+
+Every function works inside the caller's transaction. Knows the columns; does not know which rows
+belong together. docs/store-format.md says the same for people without this code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+from lmos.errors import StoreCorrupt
+from lmos.nodes import NodeId, Source, Span
+from lmos.store.base import WindowRecord
+from lmos.store.blocks import BlockLayout, row_crc
+from lmos.store.records import SourceRecord, no_node
+
+_SOURCE_COLUMNS = (
+    "source_id, name, time, metadata, num_bytes, num_tokens, num_windows, level_counts, "
+    "parent_counts"
+)
+_WINDOW_COLUMNS = (
+    "source_id, window, byte_start, byte_stop, is_sealed, num_nodes, token_ids, token_bytes"
+)
+
+
+@dataclass(frozen=True)
+class Head:
+    """The one row that is about the whole store.
+
+    Attributes:
+        version: Grows with every change.
+        next_source_id: Larger than every id that was ever given.
+        manifest: As JSON.
+    """
+
+    version: int
+    next_source_id: int
+    manifest: str
+
+
+def read_head(db: apsw.Connection) -> Head:
+    """The row about the store."""
+    rows = db.execute("SELECT version, next_source_id, manifest, crc FROM store").fetchall()
+    if len(rows) != 1:
+        raise StoreCorrupt(f"store: expected one row, got {len(rows)}")
+    return Head(*_checked("store", rows[0]))
+
+
+def write_head(db: apsw.Connection, head: Head) -> None:
+    """Replace the row about the store."""
+    columns = (head.version, head.next_source_id, head.manifest)
+    db.execute("DELETE FROM store")
+    db.execute("INSERT INTO store VALUES (?, ?, ?, ?)", (*columns, row_crc(columns)))
+
+
+def iter_sources(db: apsw.Connection) -> Iterator[SourceRecord]:
+    """All sources, in order of creation."""
+    for row in db.execute(f"SELECT {_SOURCE_COLUMNS}, crc FROM sources ORDER BY source_id"):
+        yield _record_from_row(row)
+
+
+def find_source(db: apsw.Connection, column: str, value: str | int) -> SourceRecord | None:
+    """The source whose `name` or `source_id` has the value."""
+    query = f"SELECT {_SOURCE_COLUMNS}, crc FROM sources WHERE {column} = ?"
+    row = db.execute(query, (value,)).fetchone()
+    return None if row is None else _record_from_row(row)
+
+
+def write_source(db: apsw.Connection, record: SourceRecord) -> None:
+    """Insert or replace a source, without touching its rows in other tables."""
+    source = record.source
+    columns = (
+        source.source_id,
+        source.name,
+        source.time,
+        json.dumps(dict(source.metadata)),
+        source.num_bytes,
+        source.num_tokens,
+        record.num_windows,
+        json.dumps(source.level_counts),
+        json.dumps(record.parent_counts),
+    )
+    names = f"{_SOURCE_COLUMNS}, crc"
+    updates = ", ".join(f"{name} = excluded.{name}" for name in names.split(", "))
+    db.execute(
+        f"INSERT INTO sources ({names}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        f"ON CONFLICT (source_id) DO UPDATE SET {updates}",
+        (*columns, row_crc(columns)),
+    )
+
+
+def delete_source(db: apsw.Connection, source_id: int) -> None:
+    """Remove a source and, through its foreign keys, all its rows."""
+    db.execute("DELETE FROM sources WHERE source_id = ?", (source_id,))
+
+
+def read_windows(db: apsw.Connection, source_id: int, start: int) -> list[WindowRecord]:
+    """Windows of a source from a number on."""
+    query = f"""SELECT {_WINDOW_COLUMNS}, crc FROM windows
+                WHERE source_id = ? AND window >= ? ORDER BY window"""
+    return [_window_from_row(row) for row in db.execute(query, (source_id, start))]
+
+
+def splice_windows(
+    db: apsw.Connection, source_id: int, start: int, windows: Sequence[WindowRecord]
+) -> None:
+    """Replace the windows of a source from a number on."""
+    db.execute("DELETE FROM windows WHERE source_id = ? AND window >= ?", (source_id, start))
+    for number, window in enumerate(windows, start):
+        begin, stop = window.byte_span
+        columns = (source_id, number, begin, stop, int(window.is_sealed), window.num_nodes)
+        blobs = (
+            np.array(window.token_ids, dtype="<u4").tobytes(),
+            (np.array(window.token_bytes, dtype=np.int64) - begin).astype("<u4").tobytes(),
+        )
+        db.execute(
+            f"INSERT INTO windows ({_WINDOW_COLUMNS}, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*columns, *blobs, row_crc(columns, *blobs)),
+        )
+
+
+def read_block(
+    db: apsw.Connection, layout: BlockLayout, source_id: int, level: int, block: int
+) -> bytes | None:
+    """The data of one block, or `None` if there is none."""
+    query = """SELECT data, crc FROM blocks
+               WHERE source_id = ? AND level = ? AND kind = ? AND block = ?"""
+    place = (source_id, level, layout.kind, block)
+    row = db.execute(query, place).fetchone()
+    if row is None:
+        return None
+    *_, data = _checked(f"blocks {place}", (*place, *row), num_blobs=1)
+    return bytes(data)
+
+
+def read_items(
+    db: apsw.Connection, layout: BlockLayout, source_id: int, level: int, start: int, stop: int
+) -> bytes:
+    """The items `[start, stop)`, which must exist.
+
+    Raises:
+        StoreCorrupt: They do not, or a checksum is wrong.
+    """
+    parts = []
+    for block in layout.iter_blocks(start, stop):
+        first = block * layout.block_items
+        begin = max(start - first, 0) * layout.item_bytes
+        end = min(stop - first, layout.block_items) * layout.item_bytes
+        data = read_block(db, layout, source_id, level, block)
+        if data is None or len(data) < end:
+            place = (source_id, level, layout.kind, block)
+            raise StoreCorrupt(f"blocks {place}: missing or shorter than {end} bytes")
+        parts.append(data[begin:end])
+    return b"".join(parts)
+
+
+def splice_items(
+    db: apsw.Connection, layout: BlockLayout, source_id: int, level: int, start: int, items: bytes
+) -> None:
+    """Replace the items from `start` on; only blocks from that of `start` on are rewritten."""
+    block, num_kept = divmod(start, layout.block_items)
+    items = read_items(db, layout, source_id, level, start - num_kept, start) + items
+    db.execute(
+        "DELETE FROM blocks WHERE source_id = ? AND level = ? AND kind = ? AND block >= ?",
+        (source_id, level, layout.kind, block),
+    )
+    size = layout.block_items * layout.item_bytes
+    for number, begin in enumerate(range(0, len(items), size), block):
+        place, data = (source_id, level, layout.kind, number), items[begin : begin + size]
+        db.execute(
+            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)", (*place, data, row_crc(place, data))
+        )
+
+
+def gather_items(
+    db: apsw.Connection, layout: BlockLayout, ids: Sequence[NodeId]
+) -> NDArray[np.uint8]:
+    """The items of some nodes, `(N, item_bytes)`, in the order asked for; reads each block once.
+
+    Raises:
+        StoreError: A node does not exist.
+        StoreCorrupt: A node should exist, but its block does not.
+    """
+    rows: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for row, (source_id, level, index) in enumerate(ids):
+        rows[source_id, level, index // layout.block_items].append(row)
+    offsets = np.array([index for _, _, index in ids], dtype=np.int64) % layout.block_items
+    gathered = np.empty((len(ids), layout.item_bytes), dtype=np.uint8)
+    for place, group in rows.items():
+        data = read_block(db, layout, *place) or b""
+        items = np.frombuffer(data, dtype=np.uint8).reshape(-1, layout.item_bytes)
+        last = max(group, key=lambda row: ids[row].index)
+        if offsets[last] >= len(items):
+            raise _missing_node(db, ids[last])
+        gathered[group] = items[offsets[group]]
+    return gathered
+
+
+def _missing_node(db: apsw.Connection, node_id: NodeId) -> Exception:
+    record = find_source(db, "source_id", node_id.source_id)
+    if record is None or not 0 <= node_id.index < record.num_nodes(node_id.level):
+        return no_node(node_id)
+    return StoreCorrupt(f"blocks: the block of {node_id} is missing or too short")
+
+
+def _checked(place: str, row: tuple[Any, ...], num_blobs: int = 0) -> tuple[Any, ...]:
+    """A row without its checksum, which must be right; blobs come last."""
+    *columns, crc = row
+    num_plain = len(columns) - num_blobs
+    try:
+        is_good = row_crc(tuple(columns[:num_plain]), *columns[num_plain:]) == crc
+    except TypeError:
+        is_good = False
+    if not is_good:
+        raise StoreCorrupt(f"{place}: the row does not have its checksum, restore it from a copy")
+    return tuple(columns)
+
+
+def _record_from_row(row: tuple[Any, ...]) -> SourceRecord:
+    row = _checked(f"sources: source {row[0]}", row)
+    source_id, name, time, metadata, num_bytes, num_tokens, num_windows, counts, parents = row
+    level_counts = tuple(json.loads(counts))
+    source = Source(
+        source_id, name, time, json.loads(metadata), num_bytes, num_tokens, level_counts
+    )
+    return SourceRecord(source, num_windows, tuple(json.loads(parents)))
+
+
+def _window_from_row(row: tuple[Any, ...]) -> WindowRecord:
+    row = _checked(f"windows: source {row[0]}, window {row[1]}", row, num_blobs=2)
+    _, _, start, stop, is_sealed, num_nodes, token_ids, token_bytes = row
+    return WindowRecord(
+        token_ids=tuple(np.frombuffer(token_ids, dtype="<u4").tolist()),
+        token_bytes=tuple((np.frombuffer(token_bytes, dtype="<u4") + np.int64(start)).tolist()),
+        byte_span=Span(start, stop),
+        is_sealed=bool(is_sealed),
+        num_nodes=num_nodes,
+    )

@@ -1,0 +1,93 @@
+"""Text to token ids with byte offsets, and back.
+
+Knows one trained tokenizer. Knows neither models nor windows, and adds no special tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from lmos.errors import ModelError
+
+# Words, numbers, white space, ligatures and scripts that tokenizers treat differently.
+_PROBE = "The 3 quick foxes don't JUMP over 1234567!\n\n\tdéjà vu ﬁ Ⅷ  x_y = [0.5]; 世界 مرحبا 🌍"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text as a tokenizer reads it.
+
+    Attributes:
+        ids: Token ids.
+        byte_ends: Where each token ends, in UTF-8 bytes of the text; never decreasing, and the last
+            is the length of the text, so that the tokens cover it without gap or overlap.
+    """
+
+    ids: tuple[int, ...]
+    byte_ends: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class TextTokenizer:
+    """A tokenizer that also says which bytes each token stands for.
+
+    Special tokens that are spelled out in a text are read as plain text: what a document says
+    cannot end a generation.
+    """
+
+    def __init__(self, backend: Tokenizer) -> None:
+        """Take over a tokenizer: from here on it neither truncates nor pads."""
+        backend.no_truncation()
+        backend.no_padding()
+        backend.encode_special_tokens = True
+        self._backend = backend
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256, in hex, of the vocabulary and of how a probe text is cut.
+
+        The file format of tokenizers changes with their library; this does not.
+        """
+        vocabulary = sorted(self._backend.get_vocab(with_added_tokens=True).items())
+        probe_ids = self._backend.encode(_PROBE, add_special_tokens=False).ids
+        return hashlib.sha256(json.dumps([vocabulary, probe_ids]).encode()).hexdigest()
+
+    def encode(self, text: str) -> Tokens:
+        """Token ids of `text` and where each ends.
+
+        A token that ends inside a character is counted up to the end of that character.
+
+        Raises:
+            ModelError: The tokenizer drops the text altogether.
+        """
+        if not text:
+            return Tokens((), ())
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        if not encoding.ids:
+            raise ModelError(
+                f"the tokenizer makes no tokens of {text[:40]!r}; expected one that keeps all text"
+            )
+        byte_offsets = _byte_offsets(text)
+        ends = accumulate((int(byte_offsets[stop]) for _, stop in encoding.offsets), max)
+        return Tokens(tuple(encoding.ids), (*list(ends)[:-1], int(byte_offsets[-1])))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, without special tokens."""
+        return self._backend.decode(list(ids), skip_special_tokens=True)
+
+
+def _byte_offsets(text: str) -> np.ndarray:
+    """Where each character starts in UTF-8 bytes, and last the length of the whole."""
+    codes = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+    widths = 1 + (codes > 0x7F).astype(np.int64) + (codes > 0x7FF) + (codes > 0xFFFF)
+    return np.concatenate([[0], np.cumsum(widths)])

@@ -1,0 +1,1 @@
+"""Training: corpora and generators in, a base model and an adapter out."""

@@ -1,0 +1,92 @@
+"""Corpus: folders of plain text in, documents split into training and held-out files out.
+
+Knows file names and text. Does not know tokens, models or tasks.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import random
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lmos.errors import DataError
+
+HELD_OUT_FRACTION = 0.05
+TEXT_SUFFIXES = (".txt", ".md", ".rst")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text file: its path relative to the corpus folder and its whole text."""
+
+    name: str
+    text: str
+
+
+def is_held_out(name: str, fraction: float = HELD_OUT_FRACTION) -> bool:
+    """Whether a name belongs to the held-out split: decided by a hash of the name alone."""
+    return zlib.crc32(name.encode()) % 10_000 < fraction * 10_000
+
+
+def iter_text_files(folder: Path, exclude: Sequence[str] = ()) -> Iterator[tuple[str, Path]]:
+    """Yield `(name, path)` of every text file below `folder`, in name order.
+
+    The name is the file's own (no folders), so that a split decided by name stays the same
+    wherever the corpus lies. `exclude` holds glob patterns of names to leave out.
+    """
+    for path in sorted(folder.rglob("*"), key=lambda path: path.name):
+        if path.suffix not in TEXT_SUFFIXES or path.name in ("SOURCE.txt", "README.md"):
+            continue
+        if not any(fnmatch.fnmatch(path.name, pattern) for pattern in exclude):
+            yield path.name, path
+
+
+def read_documents(
+    folder: Path,
+    *,
+    held_out: bool,
+    exclude: Sequence[str] = (),
+    max_document_chars: int | None = None,
+) -> list[Document]:
+    """Read one split of a folder of text files.
+
+    Args:
+        folder: Searched recursively for `.txt`, `.md` and `.rst` files.
+        held_out: Which split to read.
+        exclude: Glob patterns of file names that belong to neither split.
+        max_document_chars: Keep only so much of each file, from its start.
+
+    Raises:
+        DataError: The folder is missing or its split holds no text.
+    """
+    if not folder.is_dir():
+        raise DataError(f"expected a folder of text files, got {folder}, which is not a folder")
+    documents = []
+    for name, path in iter_text_files(folder, exclude):
+        if is_held_out(name) != held_out:
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace").lstrip("\ufeff")
+        documents.append(Document(name, text[:max_document_chars]))
+    if not documents:
+        split = "held-out" if held_out else "training"
+        raise DataError(f"{folder} holds no text file for the {split} split; add .txt files")
+    return documents
+
+
+class PassageSampler:
+    """Draws passages of consecutive text, each document as likely as its length."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        self._documents = list(documents)
+        self._weights = [len(document.text) for document in documents]
+
+    def sample(self, rng: random.Random, num_chars: int) -> str:
+        """A random passage of about `num_chars` characters that starts at a word."""
+        (document,) = rng.choices(self._documents, self._weights)
+        start = rng.randrange(max(1, len(document.text) - num_chars))
+        passage = document.text[start : start + num_chars]
+        first_space = passage.find(" ")
+        return passage[first_space + 1 :] if start and first_space >= 0 else passage

@@ -1,0 +1,338 @@
+"""The objective of compression and retrieval: contexts in, one differentiable loss out.
+
+A step builds trees with the same builder that a session uses, asks the questions with the same
+retrieval tokens, and reads what was found with the same model: routing + answers + reconstruction.
+Knows neither optimisers nor files.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lmos.builder import SourceText, TreeBuilder
+from lmos.masks import causal_mask
+from lmos.model import BaseModel
+from lmos.nodes import Span
+from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_prompt
+from lmos.scorers import query_vectors
+from lmos.store import Manifest, SourcePatch
+from lmos.store.memory import MemoryStore
+from lmos.training.contexts import Context, ContextSampler, GoldQuestion
+
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class CompressionConfig:
+    """One stage of training.
+
+    Attributes:
+        contexts: In a step.
+        min_windows: Windows of text in the shortest context.
+        max_windows: In the longest.
+        questions: For each context.
+        readings: Questions of a step that are read and answered.
+        reconstructions: Level-1 nodes of a step that are decoded back to their text.
+        routing_weight: Of the InfoNCE loss of every level.
+        answer_weight: Of the answers' loss.
+        reconstruction_weight: Of the decoded tokens' loss.
+        base_weight: Of the base model's own tasks, so that they are not forgotten.
+        miss_share: Readings that are not given the gold passage and must say so.
+        embedding_share: Readings that get the gold passage as embeddings, not as text.
+        queue: Keys of earlier steps that serve as more negatives, for each level.
+        random_ratio_share: Steps with a random ratio at every level.
+    """
+
+    contexts: int = 6
+    min_windows: int = 3
+    max_windows: int = 9
+    questions: int = 12
+    readings: int = 16
+    reconstructions: int = 48
+    routing_weight: float = 1.0
+    answer_weight: float = 1.0
+    reconstruction_weight: float = 0.3
+    base_weight: float = 0.5
+    miss_share: float = 0.12
+    embedding_share: float = 0.2
+    queue: int = 2048
+    random_ratio_share: float = 0.25
+
+
+@dataclass(frozen=True)
+class _Level:
+    """All nodes of one level of a step's contexts."""
+
+    context_N: Tensor
+    start_N: Tensor
+    stop_N: Tensor
+    embeddings_ND: Tensor
+    keys_NK: Tensor
+
+    def is_gold(self, context: int, gold: Span) -> Tensor:
+        """Which nodes stand for text that a question's answer is in."""
+        overlaps_N = (self.start_N < gold.stop) & (self.stop_N > gold.start)
+        return overlaps_N & (self.context_N == context)
+
+
+class CompressionObjective:
+    """Routing, answers, reconstruction and the base tasks, in one loss.
+
+    Args:
+        model: Trained in place.
+        manifest: Ratios and modes; its ratios are the usual ones of a step.
+        sampler: Where contexts come from.
+        config: Weights and sizes.
+        base_objective: The base model's own loss for a step.
+        seed: Of the data.
+    """
+
+    def __init__(
+        self,
+        model: BaseModel,
+        manifest: Manifest,
+        sampler: ContextSampler,
+        config: CompressionConfig,
+        base_objective: Callable[[int], tuple[Tensor, dict[str, float]]],
+        seed: int,
+    ) -> None:
+        self._model = model
+        self._manifest = manifest
+        self._sampler = sampler
+        self._config = config
+        self._base_objective = base_objective
+        self._seed = seed
+        self._queues: dict[int, deque[Tensor]] = {}
+
+    def __call__(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of one step and its parts."""
+        rng = random.Random(self._seed * 1_000_003 + step)
+        config = self._config
+        manifest = self._draw_manifest(rng)
+        contexts = [self._draw_context(rng) for _ in range(config.contexts)]
+        patches = self._compress(manifest, contexts)
+        levels = [_gather(patches, level) for level in range(manifest.num_levels)]
+        asked = [
+            (number, question)
+            for number, context in enumerate(contexts)
+            for question in context.questions
+        ]
+        queries = [list(self._model.encode(question.question).ids) for _, question in asked]
+        vectors_QRK = query_vectors(self._model, queries, manifest.scoring_layer)
+        routing, metrics = self._routing(vectors_QRK, levels, asked)
+        answers, accuracy = self._answers(rng, contexts, vectors_QRK, levels[0], asked)
+        reconstruction = self._reconstruction(rng, patches)
+        loss = (
+            config.routing_weight * routing
+            + config.answer_weight * answers
+            + config.reconstruction_weight * reconstruction
+        )
+        metrics |= {"routing": routing.item(), "answers": answers.item(), "answer_accuracy": accuracy}
+        metrics["reconstruction"] = reconstruction.item()
+        if config.base_weight:
+            base_loss, base_metrics = self._base_objective(step)
+            loss = loss + config.base_weight * base_loss
+            metrics |= {f"base_{name}": value for name, value in base_metrics.items()}
+        return loss, metrics
+
+    def _draw_manifest(self, rng: random.Random) -> Manifest:
+        """The usual ratios, or random ones, so that the compressor works at any."""
+        if rng.random() >= self._config.random_ratio_share:
+            return self._manifest
+        first = rng.choice((8, 12, 24, 32))
+        others = [rng.choice((2, 4, 8)) for _ in self._manifest.ratios[1:]]
+        windows = (self._manifest.windows[0], *[16 for _ in others])
+        return replace(self._manifest, ratios=(first, *others), windows=windows)
+
+    def _draw_context(self, rng: random.Random) -> Context:
+        num_windows = rng.randint(self._config.min_windows, self._config.max_windows)
+        return self._sampler.sample(
+            rng, num_windows * self._manifest.windows[0] * 3, self._config.questions
+        )
+
+    def _compress(self, manifest: Manifest, contexts: Sequence[Context]) -> list[SourcePatch]:
+        builder = TreeBuilder(self._model, manifest)
+        sources = [
+            SourceText(str(number), context.text.encode()) for number, context in enumerate(contexts)
+        ]
+        return builder.build(MemoryStore(manifest), sources)
+
+    def _routing(
+        self,
+        vectors_QRK: Tensor,
+        levels: Sequence[_Level],
+        asked: Sequence[tuple[int, GoldQuestion]],
+    ) -> tuple[Tensor, dict[str, float]]:
+        """InfoNCE at every level: the gold nodes against all others of the step and of the queue."""
+        losses, metrics = [], {}
+        for number, level in enumerate(levels, 1):
+            if len(level.keys_NK) == 0:
+                continue
+            gold_QN = torch.stack([level.is_gold(context, q.gold) for context, q in asked])
+            has_gold_Q = gold_QN.any(1)
+            if not has_gold_Q.any():
+                continue
+            queue = self._queues.setdefault(number, deque(maxlen=64))
+            keys_NK = torch.cat([level.keys_NK, *queue])
+            gold_QN = F.pad(gold_QN, (0, len(keys_NK) - gold_QN.shape[1]))[has_gold_Q]
+            scores_QRN = vectors_QRK[has_gold_Q].float() @ keys_NK.float().T
+            log_all_QR = scores_QRN.logsumexp(-1)
+            log_gold_QR = scores_QRN.masked_fill(~gold_QN[:, None], -torch.inf).logsumexp(-1)
+            losses.append((log_all_QR - log_gold_QR).mean())
+            own_QN = scores_QRN.detach().amax(1)
+            hits_Q = gold_QN.gather(1, own_QN.argmax(1, keepdim=True))
+            metrics[f"recall_{number}"] = hits_Q.float().mean().item()
+            metrics[f"nodes_{number}"] = float(len(keys_NK))
+            queue.append(level.keys_NK.detach())
+            while sum(map(len, queue)) > self._config.queue:
+                queue.popleft()
+        return torch.stack(losses).mean(), metrics
+
+    def _answers(
+        self,
+        rng: random.Random,
+        contexts: Sequence[Context],
+        vectors_QRK: Tensor,
+        leaves: _Level,
+        asked: Sequence[tuple[int, GoldQuestion]],
+    ) -> tuple[Tensor, float]:
+        """Read what the model's own scores bring up, with the gold passage or without it."""
+        answerable = [index for index, (_, question) in enumerate(asked) if question.answer]
+        chosen = rng.sample(answerable, min(self._config.readings, len(answerable)))
+        rows = [
+            self._reading(rng, contexts, vectors_QRK[index], leaves, *asked[index]) for index in chosen
+        ]
+        return self._next_token_loss(rows)
+
+    def _reading(
+        self,
+        rng: random.Random,
+        contexts: Sequence[Context],
+        vectors_RK: Tensor,
+        leaves: _Level,
+        context: int,
+        question: GoldQuestion,
+    ) -> _Row:
+        gold_N = leaves.is_gold(context, question.gold)
+        with torch.no_grad():
+            scores_N = (vectors_RK.float() @ leaves.keys_NK.float().T).amax(0)
+            scores_N = scores_N.masked_fill(gold_N, -torch.inf)
+            wrong = scores_N.topk(min(rng.randint(0, 5), len(scores_N) - 1)).indices.tolist()
+        gold = gold_N.nonzero()[:, 0].tolist()
+        is_missed = rng.random() < self._config.miss_share
+        chosen = wrong if is_missed else [*wrong, *gold[:2]]
+        as_embedding = rng.random() < self._config.embedding_share
+        row = _Row([], [])
+        read_until: dict[int, int] = {}
+        for index in sorted(chosen):
+            if index in gold and as_embedding:
+                row.add_embedding(leaves.embeddings_ND[index] + self._model.adapter.level_LD[1])
+                continue
+            if index not in gold and rng.random() < 0.2:
+                row.add_embedding(leaves.embeddings_ND[index].detach() + self._model.adapter.level_LD[1])
+                continue
+            number = int(leaves.context_N[index])
+            margin = rng.randint(0, 1)
+            near = [
+                place
+                for place in range(max(0, index - margin), min(len(leaves.start_N), index + margin + 1))
+                if int(leaves.context_N[place]) == number and (not is_missed or place not in gold)
+            ]
+            start = max(int(leaves.start_N[near[0]]), read_until.get(number, 0))
+            stop = int(leaves.stop_N[near[-1]])
+            read_until[number] = max(stop, start)
+            if stop > start:
+                text = contexts[number].text.encode()[start:stop].decode(errors="ignore")
+                row.add_text(self._model, " ".join(text.split()) + "\n", is_target=False)
+        answer = UNKNOWN_ANSWER if is_missed else question.answer
+        row.add_text(self._model, question_prompt(question.question), is_target=False)
+        row.add_text(self._model, answer_text(answer or UNKNOWN_ANSWER), is_target=True)
+        row.end(self._model)
+        return row
+
+    def _reconstruction(self, rng: random.Random, patches: Sequence[SourcePatch]) -> Tensor:
+        """Decode the tokens of level-1 nodes from their embeddings."""
+        places = [
+            (patch, index) for patch in patches for index in range(len(patch.levels[0].children))
+        ]
+        rows = []
+        for patch, index in rng.sample(places, min(self._config.reconstructions, len(places))):
+            level = patch.levels[0]
+            tokens = [token for window in patch.windows for token in window.token_ids]
+            row = _Row([], [])
+            row.add_embedding(level.embeddings[index] + self._model.adapter.level_LD[1])
+            row.add_ids(tokens[slice(*level.children[index])], is_target=True)
+            rows.append(row)
+        return self._next_token_loss(rows)[0]
+
+    def _next_token_loss(self, rows: Sequence[_Row]) -> tuple[Tensor, float]:
+        """Cross-entropy on the targets of the rows, and how many answers are right throughout."""
+        longest = max(len(row.targets) for row in rows)
+        width = self._model.embedding_width
+        x_BTD = torch.stack([row.embed(self._model, longest, width) for row in rows])
+        targets_BT = torch.tensor(
+            [row.targets + [IGNORE] * (longest - len(row.targets)) for row in rows]
+        )
+        real_BT = torch.arange(longest) < torch.tensor([[len(row.targets)] for row in rows])
+        positions_BT = torch.arange(longest).expand(len(rows), -1)
+        hidden_BTD = self._model.forward(x_BTD, causal_mask(real_BT), positions_BT)[:, :-1]
+        is_target_BT = targets_BT[:, 1:] != IGNORE
+        logits_NV = self._model.logits(hidden_BTD[is_target_BT]).float()
+        targets_N = targets_BT[:, 1:][is_target_BT]
+        is_wrong_BT = torch.zeros_like(is_target_BT)
+        is_wrong_BT[is_target_BT] = logits_NV.argmax(-1) != targets_N
+        accuracy = 1 - is_wrong_BT.any(1).float().mean().item()
+        return F.cross_entropy(logits_NV, targets_N), accuracy
+
+
+@dataclass
+class _Row:
+    """One sequence of tokens and embeddings, and what of it is to be learned."""
+
+    parts: list[list[int] | Tensor]
+    targets: list[int]
+
+    def add_embedding(self, embedding_D: Tensor) -> None:
+        self.parts.append(embedding_D)
+        self.targets.append(IGNORE)
+
+    def add_ids(self, ids: Sequence[int], *, is_target: bool) -> None:
+        self.parts.append(list(ids))
+        self.targets.extend(ids if is_target else [IGNORE] * len(ids))
+
+    def add_text(self, model: BaseModel, text: str, *, is_target: bool) -> None:
+        self.add_ids(model.encode(text).ids, is_target=is_target)
+
+    def end(self, model: BaseModel) -> None:
+        if model.end_id is not None:
+            self.add_ids([model.end_id], is_target=True)
+
+    def embed(self, model: BaseModel, length: int, width: int) -> Tensor:
+        """The inputs `(length, D)`, padded with zeros."""
+        rows = [
+            part[None].float() if isinstance(part, Tensor) else model.embed(torch.tensor(part))
+            for part in self.parts
+            if len(part)
+        ]
+        x_TD = torch.cat(rows)
+        return F.pad(x_TD, (0, 0, 0, length - len(x_TD)))
+
+
+def _gather(patches: Sequence[SourcePatch], level: int) -> _Level:
+    parts = [patch.levels[level] for patch in patches]
+    context = [number for number, part in enumerate(parts) for _ in part.byte_spans]
+    spans = [span for part in parts for span in part.byte_spans]
+    return _Level(
+        torch.tensor(context, dtype=torch.long),
+        torch.tensor([span.start for span in spans], dtype=torch.long),
+        torch.tensor([span.stop for span in spans], dtype=torch.long),
+        torch.cat([part.embeddings for part in parts]),
+        torch.cat([part.keys for part in parts]),
+    )
