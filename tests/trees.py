@@ -7,6 +7,7 @@ tree of a text does not depend on how the text came, so a patch between any two 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -93,9 +94,10 @@ def patch_between(
     if not rewrite:
         text_start = max(text_start, _num_same(old.text, new.text))
     first_node = sum(window.num_nodes for window in new.windows[:window_start])
-    levels = []
+    levels: list[LevelPatch] = []
     for level, (nodes, old_nodes) in enumerate(zip(new.levels, old.levels, strict=True), 1):
-        same = [a == b and _text(old, a) == _text(new, b) for a, b in zip(old_nodes, nodes)]
+        pairs = zip(old_nodes, nodes, strict=False)
+        same = [a == b and _text(old, a) == _text(new, b) for a, b in pairs]
         start = max(sum(takewhile(bool, same)) - rewrite, 0)
         if level == 1:
             start = max(start, first_node)
@@ -111,7 +113,9 @@ def patch_between(
             for width in widths
         )
         children = tuple(child for child, _ in fresh)
-        levels.append(LevelPatch(start, children, tuple(span for _, span in fresh), embeddings, keys))
+        levels.append(
+            LevelPatch(start, children, tuple(span for _, span in fresh), embeddings, keys)
+        )
     return SourcePatch(
         text_start=text_start,
         text=new.text[text_start:],
@@ -126,9 +130,7 @@ def put_text(
 ) -> Source:
     """Change a source of one text to another text."""
     manifest = store.manifest
-    patch = patch_between(
-        tree_of(old, manifest), tree_of(new, manifest), manifest, rewrite=rewrite
-    )
+    patch = patch_between(tree_of(old, manifest), tree_of(new, manifest), manifest, rewrite=rewrite)
     return store.put_source(name, patch)
 
 
@@ -153,8 +155,8 @@ def observe(store: AbstractStore) -> dict[str, object]:
     }
 
 
-def _num_same(left: object, right: object) -> int:
-    pairs = zip(left, right)  # type: ignore[call-overload]
+def _num_same(left: Sequence[object], right: Sequence[object]) -> int:
+    pairs = zip(left, right, strict=False)
     return sum(takewhile(bool, (a == b for a, b in pairs)))
 
 

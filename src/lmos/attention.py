@@ -124,15 +124,23 @@ def _attend(
     _listen(module, query, key, scaling)
     is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     num_groups = query.shape[1] // key.shape[1]
-    output_BHTe = nn.functional.scaled_dot_product_attention(
-        query,
-        _repeat_heads(key, num_groups),
-        _repeat_heads(value, num_groups),
-        attn_mask=_additive(attention_mask, query.dtype),
-        dropout_p=dropout if module.training else 0.0,
-        is_causal=attention_mask is None and is_causal and query.shape[2] > 1,
-        scale=scaling,
-    )
+    mask = _additive(attention_mask, query.dtype)
+    key, value = _repeat_heads(key, num_groups), _repeat_heads(value, num_groups)
+    dropout = dropout if module.training else 0.0
+    if mask is not None and not dropout and query.requires_grad and query.device.type == "cpu":
+        # The fused kernel's backward is several times slower than plain products on a CPU.
+        weights_BHTS = (query @ key.transpose(2, 3) * scaling + mask).softmax(-1)
+        output_BHTe = weights_BHTS.to(value.dtype) @ value
+    else:
+        output_BHTe = nn.functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=mask,
+            dropout_p=dropout,
+            is_causal=mask is None and is_causal and query.shape[2] > 1,
+            scale=scaling,
+        )
     return output_BHTe.transpose(1, 2).contiguous(), None
 
 

@@ -59,6 +59,7 @@ class _WindowPlan:
     window_start: int
     token_start: int
     node_start: int
+    num_final: int
     windows: list[Window]
 
 
@@ -77,12 +78,13 @@ class TreeBuilder:
         self._batch_items = batch_items
         self._dtype = getattr(torch, manifest.dtype)
         self._compressor = Compressor(model, manifest.mask_mode, manifest.output_mode)
-        self._segments = SegmentConfig(
-            manifest.windows[0], manifest.ratios[0], manifest.segmenter
-        )
+        self._segments = SegmentConfig(manifest.windows[0], manifest.ratios[0], manifest.segmenter)
 
     def build(
-        self, store: AbstractStore, sources: Sequence[SourceText], progress: Progress = lambda _: None
+        self,
+        store: AbstractStore,
+        sources: Sequence[SourceText],
+        progress: Progress = lambda _: None,
     ) -> list[SourcePatch]:
         """Make the patches that give each source its new text. Nothing is written.
 
@@ -99,7 +101,8 @@ class TreeBuilder:
         levels = [[level] for level in self._compress_text(plans, progress)]
         for level in range(2, self._manifest.num_levels + 1):
             below = [built[-1] for built in levels]
-            for built, new in zip(levels, self._compress_nodes(store, ids, below, level), strict=True):
+            above = self._compress_nodes(store, ids, below, level)
+            for built, new in zip(levels, above, strict=True):
                 built.append(new)
         return [
             SourcePatch(
@@ -119,10 +122,12 @@ class TreeBuilder:
         if found is not None:
             old = store.text(found.source_id)
             same = common_prefix_len(old, source.text)
-            # Where a sealed window ends depends on the sentence after it; an append changes none.
-            margin = 0 if same == len(old) else 2 * self._segments.window
+            is_unchanged = len(old) == same == len(source.text)
+            # An append changes no sealed window; an edit may change the one before it.
+            margin = 0 if same == len(old) else self._segments.look_ahead_bytes
             for record in store.windows(found.source_id):
-                if not record.is_sealed or record.byte_span.stop + margin > same:
+                is_kept = record.is_sealed and record.byte_span.stop + margin <= same
+                if not is_kept and not is_unchanged:
                     break
                 records.append(record)
         start = records[-1].byte_span.stop if records else 0
@@ -136,6 +141,7 @@ class TreeBuilder:
             len(records),
             num_tokens,
             sum(record.num_nodes for record in records),
+            sum(record.num_nodes for record in records if record.is_sealed),
             windows,
         )
 
@@ -143,7 +149,7 @@ class TreeBuilder:
         """Level 1 of every plan; windows of all plans share batches."""
         levels = []
         for plan in plans:
-            level = _Level(plan.node_start, plan.node_start)
+            level = _Level(plan.node_start, plan.num_final)
             token = plan.token_start
             for window in plan.windows:
                 level.children += [Span(token + s.start, token + s.stop) for s in window.spans]
@@ -151,7 +157,8 @@ class TreeBuilder:
                 token += len(window.token_ids)
                 level.num_final += len(window.spans) if window.is_sealed else 0
             levels.append(level)
-        jobs = [(level, window) for level, plan in zip(levels, plans, strict=True) for window in plan.windows]
+        pairs = zip(levels, plans, strict=True)
+        jobs = [(level, window) for level, plan in pairs for window in plan.windows]
         for batch in _chunks(jobs, max(1, self._batch_items // self._segments.window)):
             windows = [window for _, window in batch]
             ids_BT, spans_BT = _pad([(window.token_ids, window.spans) for window in windows])
@@ -173,18 +180,18 @@ class TreeBuilder:
         spans = [Span(start, start + ratio) for start in range(0, window, ratio)]
         levels, jobs = [], []
         for source_id, lower in zip(ids, below, strict=True):
-            first, last = lower.start // window, lower.num_final // window
+            first, last = min(lower.start, lower.num_final) // window, lower.num_final // window
             start = first * len(spans)
             built = _Level(start, last * len(spans))
             levels.append(built)
-            if last <= first:
+            if last == first:
                 continue
             items_ND, bytes_N = self._items(store, source_id, lower, level - 1, first * window)
             for number in range(first, last):
-                offset = (number - first) * window
+                offset, child = (number - first) * window, number * window
                 jobs.append((built, items_ND[offset : offset + window]))
                 for span in spans:
-                    built.children.append(Span(number * window + span.start, number * window + span.stop))
+                    built.children.append(Span(child + span.start, child + span.stop))
                     covered = bytes_N[offset + span.start : offset + span.stop]
                     built.byte_spans.append(Span(covered[0].start, covered[-1].stop))
         for batch in _chunks(jobs, max(1, self._batch_items // window)):
@@ -216,10 +223,10 @@ class TreeBuilder:
             return
         keys = [
             node_keys(self._model, nodes_ND, level, self._manifest.scoring_layer)
-            for nodes_ND in torch.cat(new).split(self._batch_items)
+            for nodes_ND in torch.split(torch.cat(new), self._batch_items)
         ]
         sizes = [sum(map(len, built.embeddings)) for built in levels]
-        for built, keys_NK in zip(levels, torch.cat(keys).split(sizes), strict=True):
+        for built, keys_NK in zip(levels, torch.split(torch.cat(keys), sizes), strict=True):
             built.keys.append(self._round(keys_NK))
 
     def _round(self, x: Tensor) -> Tensor:

@@ -40,7 +40,8 @@ class Compressor:
     ) -> Float[Tensor, "B S D"]:
         r"""Compress windows of items of level `level - 1` to embeddings of level `level`.
 
-        $$e_j = c \cdot \mathrm{rms}\Big(\tfrac{1}{|S_j|} \sum_{i \in S_j} h_i + g \odot h_{m_j}\Big)$$
+        $$e_j = c \cdot \mathrm{rms}\Big(
+            \tfrac{1}{|S_j|} \sum_{i \in S_j} h_i + g \odot h_{m_j}\Big)$$
 
         with $h$ the last hidden states, $m_j$ the compression token of span $S_j$, $g$ a learned
         gain and $c$ the scale of the token embeddings.

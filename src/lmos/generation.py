@@ -69,9 +69,15 @@ def stream_answer(
         ConfigError: Prompt and answer do not fit the model's positions.
     """
     stop_ids = [] if model.end_id is None else [model.end_id]
+    token_ids = model.generate(prompt_TD, max_new_tokens, stop_ids, temperature, seed)
+    return _iter_pieces(model, token_ids)
+
+
+def _iter_pieces(model: BaseModel, token_ids: Iterator[int]) -> Iterator[str]:
+    """The first line of what the tokens say, piece by piece."""
     ids: list[int] = []
     shown = ""
-    for token_id in model.generate(prompt_TD, max_new_tokens, stop_ids, temperature, seed):
+    for token_id in token_ids:
         ids.append(token_id)
         text = model.decode(ids).lstrip()
         line, newline, _ = text.partition("\n")

@@ -55,7 +55,14 @@ class RetrievalConfig:
             raise ConfigError(f"strategy: expected tree or flat, got {self.strategy!r}")
         if self.scorer not in SCORERS:
             raise ConfigError(f"scorer: expected {' or '.join(SCORERS)}, got {self.scorer!r}")
-        for name, least in (("top_c", 1), ("beam", 0), ("level", 0), ("budget", 1), ("max_texts", 0), ("margin", 0)):
+        for name, least in (
+            ("top_c", 1),
+            ("beam", 0),
+            ("level", 0),
+            ("budget", 1),
+            ("max_texts", 0),
+            ("margin", 0),
+        ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
 
@@ -135,7 +142,10 @@ class Retriever:
             return scorer.score(query, store, ids)
 
         if self._config.strategy == "flat":
-            kept, trace = self._keep(store.level_ids(target), {}, score)
+            candidates = store.level_ids(target)
+            if not candidates:
+                return Retrieval((), ())
+            kept, trace = self._keep(candidates, {}, score)
             return Retrieval(self._hits(store, kept), (trace,))
         kept, walk = self._descend(store, target, score)
         return Retrieval(self._hits(store, kept), walk)
@@ -166,8 +176,6 @@ class Retriever:
     def _keep(
         self, candidates: Sequence[NodeId], paths: dict[NodeId, tuple[Step, ...]], score: _Score
     ) -> tuple[list[_Kept], LevelTrace]:
-        if not candidates:
-            return [], LevelTrace(self._config.level, 0, ())
         scores_RN = score(candidates)
         best_N = scores_RN.amax(0).tolist()
         kept = []

@@ -26,9 +26,12 @@ MAX_QUERY_LEN = 256
 
 
 def query_room(model: BaseModel) -> int:
-    """Most tokens of a question. Its last token stands just before this position, so that the
-    retrieval tokens, and the nodes that they are compared with, always stand at it."""
-    return MAX_QUERY_LEN if model.max_positions is None else min(MAX_QUERY_LEN, model.max_positions // 2)
+    """Most tokens of a question.
+
+    Its last token stands just before this position, so that the retrieval tokens, and the nodes
+    that they are compared with, always stand at it.
+    """
+    return min(MAX_QUERY_LEN, model.max_positions // 2)
 
 
 def node_keys(
@@ -146,7 +149,8 @@ class CachedScorer(AbstractScorer):
 class PaperScorer(AbstractScorer):
     r"""One forward over `[candidates; retrieval states]`; the attention of the retrieval rows.
 
-    $$s_{rn} = \log \sum_h w_{rh} \, a_{hrn}, \quad a = \operatorname{softmax} \text{ over the candidates}$$
+    $$s_{rn} = \log \frac{\sum_h |w_{rh}| \, a_{hrn}}{\sum_h |w_{rh}|}, \quad
+    a_{hr} = \operatorname{softmax}_n (q_{rh} \cdot k_{g(h)n})$$
 
     Source: arXiv 2409.01495, retriever: the retrieval tokens' hidden states are run against a level
     and their attention scores tell which embeddings matter. Where we differ: the layer and the head
@@ -161,8 +165,8 @@ class PaperScorer(AbstractScorer):
         return Query(self._model.adapter.to_input_scale(hidden_BTD[:, -num_tokens:])[0])
 
     def score(self, query: Query, store: AbstractStore, ids: Sequence[NodeId]) -> Tensor:
-        """See `AbstractScorer.score`. Cost: a forward over the candidates up to the scoring layer."""
-        room = (self._model.max_positions or len(ids) + len(query.state)) - len(query.state)
+        """See `AbstractScorer.score`. Cost: the candidates' forward up to the scoring layer."""
+        room = self._model.max_positions - len(query.state)
         level_D = self._model.adapter.level_LD[ids[0].level]
         logits = [
             self._logits(query.state, store.embeddings(ids[start : start + room]).float() + level_D)
@@ -186,5 +190,3 @@ class PaperScorer(AbstractScorer):
 
 
 SCORERS: dict[str, type[AbstractScorer]] = {"cached": CachedScorer, "paper": PaperScorer}
-
-

@@ -17,7 +17,8 @@ def fold_heads(
 ) -> Float[Tensor, "R K"]:
     r"""One vector for each retrieval token whose inner product with a stored key is the score.
 
-    $$s_{rn} = \sum_h w_{rh} \, q_{rh} \cdot k_{g(h)n} = \Big[\sum_{h \in g} w_{rh} q_{rh}\Big]_g \cdot [k_{gn}]_g$$
+    $$s_{rn} = \sum_h w_{rh} \, q_{rh} \cdot k_{g(h)n}
+             = \Big[\sum_{h \in g} w_{rh} q_{rh}\Big]_g \cdot [k_{gn}]_g$$
 
     Query heads that share a key head are summed, key heads are concatenated: $K = G d$.
 
@@ -35,9 +36,7 @@ def fold_heads(
     return grouped.sum(2).reshape(num_tokens, num_key_heads * head_width)
 
 
-def select_nodes(
-    scores_RN: Float[Tensor, "R N"], top_c: int, beam: int = 0
-) -> Int[Tensor, " K"]:
+def select_nodes(scores_RN: Float[Tensor, "R N"], top_c: int, beam: int = 0) -> Int[Tensor, " K"]:
     """Keep the `top_c` best nodes of each retrieval token, then the best others up to `beam`.
 
     Equal scores are kept in the candidates' order, so the choice is deterministic.

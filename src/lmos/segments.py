@@ -1,7 +1,8 @@
 """Segments: text to windows of tokens, and windows to spans.
 
-Every cut depends only on the text before it and a bounded look ahead, so that text added in pieces
-is cut as it would have been in one. Knows a tokenizer as a function; knows neither models nor disks.
+Every cut depends only on where the one before was and on a bounded look ahead, so that text added
+in pieces is cut as it would have been in one. Knows a tokenizer as a function; knows neither models
+nor disks.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from lmos.nodes import Span
 from lmos.tokens import Tokens
 
 _SENTENCE_END = re.compile(r"""(?:[.!?…]["'”’)\]]*[ \t]+|\n\s*|[。！？])(?=\S)""")
-_ABBREVIATION = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Prof|Capt|Col|Gen|Rev|No|vs|etc|e\.g|i\.e)|\b[A-Z])\.\s*$")
+_ABBREVIATION = re.compile(
+    r"\b(?:Mr|Mrs|Ms|Dr|St|Prof|Capt|Col|Gen|Rev|No|vs|etc|e\.g|i\.e|[A-Z])\.$"
+)
 
+_MAX_CHAR_BYTES = 4
+
+SEGMENTERS = ("sentence", "fixed")
 
 Encode = Callable[[str], Tokens]
 
@@ -27,9 +33,11 @@ class SegmentConfig:
 
     Attributes:
         window: Most tokens in a window.
-        ratio: Tokens in a span: exactly (`fixed`, the last may be shorter) or about (`sentence`,
-            between half and one and a half times as many, except at a window's end).
-        segmenter: `sentence` keeps sentences whole where their length allows; `fixed` does not look.
+        ratio: Tokens in a span: exactly (`fixed`, the last of a window may be shorter) or about
+            (`sentence`: at most one and a half times as many, and at least three quarters as many
+            in any two neighbours of a window).
+        segmenter: `sentence` keeps sentences whole where their length allows; `fixed` does not
+            look.
     """
 
     window: int = 256
@@ -41,6 +49,18 @@ class SegmentConfig:
             raise ConfigError(
                 f"expected 2 ≤ ratio ≤ window, got ratio {self.ratio} and window {self.window}"
             )
+        if self.segmenter not in SEGMENTERS:
+            raise ConfigError(
+                f"segmenter: expected {' or '.join(SEGMENTERS)}, got {self.segmenter!r}"
+            )
+
+    @property
+    def look_ahead_bytes(self) -> int:
+        """Text after a sealed window that its end depends on: a unit, and a character on each side.
+
+        What changes further on leaves the window as it is.
+        """
+        return self.window + 2 * _MAX_CHAR_BYTES
 
 
 @dataclass(frozen=True)
@@ -70,26 +90,29 @@ class Window:
 def iter_units(text: str, max_bytes: int) -> Iterator[str]:
     """Cut text into sentences, and sentences longer than `max_bytes` at spaces.
 
-    The units' concatenation is the text. Every unit but the last is the same whatever follows.
+    The units' concatenation is the text. Every unit but the last is the same whatever follows, and
+    cutting anew from the start of any unit gives the same units from there on.
     """
     start = 0
-    for match in _SENTENCE_END.finditer(text):
-        if match.group()[0] == "." and _ABBREVIATION.search(text, start, match.start() + 1):
-            continue
-        yield from _iter_pieces(text[start : match.end()], max_bytes)
-        start = match.end()
-    if start < len(text):
-        yield from _iter_pieces(text[start:], max_bytes)
+    while start < len(text):
+        stop = _unit_stop(text, start, max_bytes)
+        yield text[start:stop]
+        start = stop
 
 
-def _iter_pieces(sentence: str, max_bytes: int) -> Iterator[str]:
-    while len(sentence) * 4 > max_bytes and len(sentence.encode()) > max_bytes:
-        head = sentence.encode()[:max_bytes].decode(errors="ignore")
-        cut = head.rfind(" ") + 1 or len(head) or 1
-        yield sentence[:cut]
-        sentence = sentence[cut:]
-    if sentence:
-        yield sentence
+def _unit_stop(text: str, start: int, max_bytes: int) -> int:
+    """Where the unit that starts at `start` ends; looks one character further than it may reach."""
+    ahead = text[start : start + max_bytes + 1]
+    head = ahead.encode()[:max_bytes].decode(errors="ignore")
+    for match in _SENTENCE_END.finditer(ahead):
+        is_abbreviation = match.group()[0] == "." and _ABBREVIATION.search(
+            ahead, 0, match.start() + 1
+        )
+        if not is_abbreviation and match.end() <= len(head):
+            return start + match.end()
+    if head == ahead:
+        return start + len(head)
+    return start + (head.rfind(" ") + 1 or len(head) or 1)
 
 
 def iter_windows(
@@ -102,39 +125,47 @@ def iter_windows(
         encode: Text to tokens; it sees one unit at a time.
         config: How to cut.
         byte_start: Where `text` begins in its source.
+
+    Raises:
+        ConfigError: A character takes more tokens than a window holds.
     """
-    units = _iter_tokens(text, encode, config.window)
     ids: list[int] = []
     ends: list[int] = []
     unit_lens: list[int] = []
     start = stop = byte_start
-    unit = next(units, None)
-    while unit is not None:
-        following = next(units, None)
-        if len(ids) + len(unit.ids) > config.window:
+    for unit, is_final in _iter_tokens(text, encode, config.window):
+        if len(ids) + len(unit) > config.window:
             # The unit that did not fit must be complete, or more text could make it fit.
-            yield _window(ids, ends, unit_lens, Span(start, stop), config, is_sealed=following is not None)
+            yield _window(ids, ends, unit_lens, Span(start, stop), config, is_sealed=is_final)
             ids, ends, unit_lens, start = [], [], [], stop
         ids.extend(unit.ids)
         ends.extend(stop + end for end in unit.byte_ends)
-        unit_lens.append(len(unit.ids))
+        unit_lens.append(len(unit))
         stop += unit.byte_ends[-1]
-        unit = following
     if ids:
         yield _window(ids, ends, unit_lens, Span(start, stop), config, is_sealed=False)
 
 
-def _iter_tokens(text: str, encode: Encode, window: int) -> Iterator[Tokens]:
-    """Tokenize unit by unit; a unit of more tokens than a window holds is halved."""
-    for unit in iter_units(text, max_bytes=window):
-        waiting = [unit]
-        while waiting:
-            part = waiting.pop()
-            tokens = encode(part)
-            if len(tokens.ids) <= window:
-                yield tokens
-            else:
-                waiting += [part[len(part) // 2 :], part[: len(part) // 2]]
+def _iter_tokens(text: str, encode: Encode, window: int) -> Iterator[tuple[Tokens, bool]]:
+    """The tokens of each unit, and whether it is the same whatever follows.
+
+    A unit of more tokens than a window holds is cut in half until it has fewer.
+    """
+    start = 0
+    while start < len(text):
+        stop = _unit_stop(text, start, window)
+        is_final = stop < len(text)
+        tokens = encode(text[start:stop])
+        while len(tokens) > window:
+            if stop - start == 1:
+                raise ConfigError(
+                    f"window: expected room for {text[start]!r}, which takes {len(tokens)} tokens, "
+                    f"got {window}"
+                )
+            stop = (start + stop) // 2
+            tokens = encode(text[start:stop])
+        yield tokens, is_final
+        start = stop
 
 
 def _window(

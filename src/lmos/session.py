@@ -263,19 +263,31 @@ class Session:
             name, patch, time=clock.time() if time is None else time, metadata=metadata or {}
         )
 
-    def append(self, name: str, text: str, *, time: float | None = None) -> Source:
+    def append(
+        self,
+        name: str,
+        text: str,
+        *,
+        time: float | None = None,
+        metadata: Mapping[str, str] | None = None,
+        progress: Progress = lambda _: None,
+    ) -> Source:
         """Extend a source, or create it. The tree is the one that a single `add` would have made.
 
         Args:
             name: Of the source.
             text: What follows; starts a new line if the source does not end with white space.
             time: Seconds since the epoch; now by default.
+            metadata: Labels; those of the source by default.
+            progress: Told the number of tokens as they are compressed.
         """
         known = next((source for source in self.sources() if source.name == name), None)
         old = self.store.text(known.source_id) if known is not None else b""
         if old and not old[-1:].isspace() and not text[:1].isspace():
             old += _NEW_PASSAGE
-        return self.add(name, old.decode() + text, time=time, metadata=known.metadata if known else {})
+        return self.add(
+            name, old.decode() + text, time=time, metadata=metadata, progress=progress
+        )
 
     def retrieve(self, question: str, config: RetrievalConfig | None = None) -> Retrieval:
         """Find what a question needs. The store is not changed.

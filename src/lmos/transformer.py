@@ -88,7 +88,7 @@ class Transformer:
         """Longest input that it was made for."""
         return int(self._config.max_position_embeddings)
 
-    def embed(self, ids_BT: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+    def embed(self, ids_BT: Int[Tensor, "*B T"]) -> Float[Tensor, "*B T D"]:
         """Token embeddings as the transformer takes them."""
         x_BTD: Tensor = self.module.get_input_embeddings()(ids_BT)
         return x_BTD

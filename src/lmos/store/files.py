@@ -116,7 +116,8 @@ def connect_to_read(path: Path) -> apsw.Connection:
                 f"{log} has changes that were not folded into {path}, and its folder is read-only; "
                 "make the folder writable, or copy both files to one that is"
             ) from error
-    # Without a log and with no way to make one, nobody can write: the file alone is the store.
+    # Without a log the file alone is the store. It is then read without locks, so whoever has the
+    # right to write in this folder should not do so meanwhile.
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     return _readable(apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags=flags), path)
 

@@ -3,6 +3,8 @@
 For training and tests. Knows neither models nor disks.
 """
 
+# ruff: noqa: D102 - base.py documents the methods of the contract.
+
 from __future__ import annotations
 
 from collections import defaultdict

@@ -36,7 +36,8 @@ class SourceRecord:
         Raises:
             StoreError: The name is empty or not text.
         """
-        _check_name(name)
+        if not is_name(name):
+            raise StoreError(f"expected a name of one or more Unicode characters, got {name!r}")
         none = (0,) * num_levels
         return cls(Source(source_id, name, None, {}, 0, 0, none), 0, none)
 
@@ -74,6 +75,14 @@ class SourceRecord:
         return counts[level - 1] if 1 <= level <= len(counts) else 0
 
 
+def is_name(name: str) -> bool:
+    """Whether a source can have the name: not empty, and without half a surrogate pair."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def no_source_named(name: str, known: Iterable[str]) -> SourceNotFound:
     """The error for a name that no source has; it names similar ones."""
     similar = difflib.get_close_matches(name, known)
@@ -90,12 +99,3 @@ def no_node(node_id: NodeId) -> StoreError:
     """The error for a node that does not exist."""
     source_id, level, index = node_id
     return StoreError(f"the store has no node {index} at level {level} of source {source_id}")
-
-
-def _check_name(name: str) -> None:
-    if not name:
-        raise StoreError("expected a name for the source, got an empty one")
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise StoreError(f"expected a name of valid Unicode, got {name!r}") from error

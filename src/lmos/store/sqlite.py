@@ -4,6 +4,8 @@ Every method is one transaction, so each sees one whole commit. The file's forma
 docs/store-format.md. Knows neither models nor what is relevant.
 """
 
+# ruff: noqa: D102 - base.py documents the methods of the contract.
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +46,7 @@ from lmos.store.files import (
 )
 from lmos.store.manifest import Manifest
 from lmos.store.patching import patched_record
-from lmos.store.records import SourceRecord, no_source_named, no_source_with_id
+from lmos.store.records import SourceRecord, is_name, no_source_named, no_source_with_id
 from lmos.store.writer import WriterLock
 
 
@@ -151,7 +153,7 @@ class SQLiteStore(AbstractStore):
     ) -> Source:
         with self._transaction("BEGIN IMMEDIATE") as db:
             head = tables.read_head(db)
-            before = tables.find_source(db, "name", name) or SourceRecord.empty(
+            before = _find_named(db, name) or SourceRecord.empty(
                 head.next_source_id, name, self._manifest.num_levels
             )
             source_id = before.source.source_id
@@ -265,8 +267,12 @@ class SQLiteStore(AbstractStore):
                 raise
 
 
+def _find_named(db: apsw.Connection, name: str) -> SourceRecord | None:
+    return tables.find_source(db, "name", name) if is_name(name) else None
+
+
 def _source_named(db: apsw.Connection, name: str) -> SourceRecord:
-    record = tables.find_source(db, "name", name)
+    record = _find_named(db, name)
     if record is None:
         raise no_source_named(name, (known for (known,) in db.execute("SELECT name FROM sources")))
     return record

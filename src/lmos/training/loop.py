@@ -26,7 +26,8 @@ class LoopConfig:
 
     Attributes:
         num_steps: Optimiser steps in all, those before a resume included.
-        learning_rate: Peak of the schedule for Adam's parameters (embeddings, norms, scalars).
+        learning_rate: Peak of the schedule for Adam's parameters (norms, biases, scalars).
+        embedding_learning_rate: Peak for embeddings, in units of their own standard deviation.
         matrix_learning_rate: Peak for the hidden matrices, which Muon updates.
         warmup_steps: Linear rise at the start; a linear fall to 10 % follows over the last 60 %.
         weight_decay: Decoupled, on matrices only.
@@ -38,6 +39,7 @@ class LoopConfig:
 
     num_steps: int
     learning_rate: float = 3e-3
+    embedding_learning_rate: float = 0.03
     matrix_learning_rate: float = 2e-2
     warmup_steps: int = 50
     weight_decay: float = 0.01
@@ -68,13 +70,19 @@ def schedule(step: int, config: LoopConfig) -> float:
 
 def make_optimizers(module: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices, AdamW for embeddings, norms and learned tokens."""
-    matrices, others = [], []
+    matrices, groups = [], []
     for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            is_matrix = parameter.ndim == 2 and ".layers." in f".{name}"
-            (matrices if is_matrix else others).append(parameter)
+        if not parameter.requires_grad:
+            continue
+        if parameter.ndim == 2 and ".layers." in f".{name}":
+            matrices.append(parameter)
+        elif parameter.ndim == 2:
+            scale = parameter.detach().std().item() or 1.0
+            groups.append({"params": [parameter], "lr": config.embedding_learning_rate * scale})
+        else:
+            groups.append({"params": [parameter], "lr": config.learning_rate})
     optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(others, lr=config.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
+        torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)
     ]
     if matrices:
         optimizers.append(

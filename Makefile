@@ -1,0 +1,38 @@
+# Every word does its own set-up, in a virtual environment inside the clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install demo test check format soak results clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing lmos and what it needs into $(VENV) (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: install ## a book and a diary in, cited answers out, in a new process
+	@$(BIN)/python examples/demo.py
+
+check: install ## lint, format, types
+	@$(BIN)/ruff check src tests benchmarks examples
+	@$(BIN)/ruff format --check src tests benchmarks examples
+	@$(BIN)/mypy
+
+test: check ## everything that must hold
+	@$(BIN)/python -m pytest -m "not slow and not gpu"
+
+soak: install ## the long tests
+	@$(BIN)/python -m pytest -m "slow"
+
+format: install
+	@$(BIN)/ruff check --fix --quiet src tests benchmarks examples
+	@$(BIN)/ruff format src tests benchmarks examples
+
+results: install ## the tables of docs/results.md
+	@$(BIN)/python -m benchmarks facts --json runs/facts.json
+
+clean:
+	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,44 @@
+"""The `lmos` command: one file a command, put together here.
+
+Commands import the model and the store inside their function, so that `lmos --help` and wrong
+options answer at once. Results go to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import click
+
+from lmos import __version__
+from lmos.cli.add import add
+from lmos.cli.ask import ask
+from lmos.cli.chat import chat
+from lmos.cli.failures import FailingGroup
+from lmos.cli.forget import forget
+from lmos.cli.new import new
+from lmos.cli.retrieve import retrieve
+from lmos.cli.sources import sources
+from lmos.cli.status import status
+from lmos.cli.verify import verify
+
+_COMMANDS = (new, add, ask, chat, retrieve, sources, status, forget, verify)
+
+
+@click.group(cls=FailingGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lmos")
+def main() -> None:
+    r"""Give a language model a life-long context, kept in one file.
+
+    \b
+    Example:
+      lmos new life.lmos
+      lmos add life.lmos diary/ notes.md
+      lmos ask life.lmos "What is the code of the blue bicycle?"
+
+    Every command has its own --help. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+
+
+for _command in _COMMANDS:
+    main.add_command(_command)
+
+__all__ = ["main"]

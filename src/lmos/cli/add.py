@@ -1,0 +1,145 @@
+"""`lmos add`: text into a store.
+
+What it is given is read in `inputs`, and added in `adding`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time as clock
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import click
+
+from lmos.cli import parameters
+from lmos.cli.failures import INTERRUPTED
+from lmos.cli.inputs import MEGABYTE, STDIN, Inputs, find_inputs, read_stdin
+from lmos.cli.options import ModelChoice, json_option, model_options, store_argument
+from lmos.cli.output import count, note, print_json, printable, progress_bar, size
+from lmos.cli.stores import require_store
+
+
+@click.command(short_help="Add files, folders or standard input.")
+@store_argument
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--source", metavar="NAME", help="Name of the source.  [default: the path]")
+@click.option(
+    "--time", type=parameters.moment, metavar="TIME", help="When the text is from.  [default: now]"
+)
+@click.option(
+    "--label",
+    "labels",
+    type=parameters.label,
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A label of the sources; repeatable.",
+)
+@click.option("--append", is_flag=True, help="Extend the source instead of replacing its text.")
+@click.option(
+    "--max-mb",
+    type=click.FloatRange(min=0, min_open=True),
+    default=32.0,
+    show_default=True,
+    help="Largest file, in megabytes; memory and time grow with it.",
+)
+@model_options
+@json_option
+def add(
+    store: Path,
+    paths: tuple[str, ...],
+    source: str | None,
+    time: float | None,
+    labels: tuple[tuple[str, str], ...],
+    append: bool,
+    max_mb: float,
+    model: ModelChoice,
+    as_json: bool,
+) -> None:
+    r"""Add files, folders, or - for standard input, to STORE.
+
+    \b
+    Example:
+      lmos add life.lmos notes/ letter.txt --label author=me
+      git log | lmos add life.lmos - --source "git log"
+      echo "Sold the blue bicycle." | lmos add life.lmos - --source diary --append
+
+    A file becomes a source named by its path as you type it. A source that is there already gets
+    the new text: only what changed is compressed, and a file that did not change is skipped. Of a
+    folder, .txt, .md, .markdown and .rst are taken, at any depth. TIME is an ISO 8601 date or time
+    (local unless it has an offset), or seconds since 1970.
+
+    All paths are checked before anything is added. Each source is added whole or not at all.
+    """
+    require_store(store)
+    max_bytes = int(max_mb * MEGABYTE)
+    inputs = _named_inputs(paths, source, max_bytes, append=append)
+
+    from lmos.cli.adding import Outcome, Settings, iter_outcomes
+    from lmos.cli.opening import open_session
+
+    start = clock.perf_counter()
+    done: list[Outcome] = []
+    settings = Settings(time, dict(labels), append, max_bytes)
+    total = sum(file.num_bytes for file in inputs.files)
+    try:
+        with (
+            open_session(store, model, read_only=False) as session,
+            progress_bar("adding", total) as advance,
+        ):
+            for outcome in iter_outcomes(session, inputs.files, settings, advance):
+                done.append(outcome)
+                if not as_json and outcome.action != "unchanged":
+                    tokens = count(outcome.num_tokens, "token")
+                    click.echo(f"{outcome.action} {printable(outcome.source)} ({tokens})")
+    except KeyboardInterrupt:
+        done_of_all = f"{len(done)} of {count(len(inputs.files), 'source')} done"
+        click.echo(f"interrupted; nothing half-written, {done_of_all}", err=True)
+        sys.exit(INTERRUPTED)
+    seconds = clock.perf_counter() - start
+    if as_json:
+        print_json(
+            {
+                "sources": [asdict(outcome) for outcome in done],
+                "skipped": inputs.num_other,
+                "empty": inputs.num_empty,
+                "seconds": seconds,
+            }
+        )
+    note(_summary([outcome.action for outcome in done], inputs, total, seconds))
+
+
+def _named_inputs(
+    paths: Sequence[str], source: str | None, max_bytes: int, *, append: bool
+) -> Inputs:
+    """What there is to add, each under the name that the user wants."""
+    if source is not None and not source.strip():
+        raise click.UsageError("--source: expected a name, got an empty one")
+    if STDIN in paths:
+        if len(paths) > 1:
+            raise click.UsageError("expected - alone or paths, got both")
+        if source is None:
+            raise click.UsageError("standard input needs a name: give --source NAME")
+        return read_stdin(source, max_bytes)
+    inputs = find_inputs([Path(path) for path in paths], max_bytes)
+    if source is None:
+        return inputs
+    if len(inputs.files) > 1 and not append:
+        raise click.UsageError(
+            f"--source: expected one file, got {len(inputs.files)}; add --append to join them"
+        )
+    return replace(inputs, files=tuple(replace(file, name=source) for file in inputs.files))
+
+
+def _summary(actions: Sequence[str], inputs: Inputs, num_bytes: int, seconds: float) -> str:
+    parts = [
+        f"{actions.count(action):,} {action}"
+        for action in ("added", "updated", "appended", "unchanged")
+        if action in actions
+    ]
+    if inputs.num_other:
+        parts.append(f"{inputs.num_other:,} skipped (not text by their suffix)")
+    if inputs.num_empty:
+        parts.append(f"{inputs.num_empty:,} skipped (empty)")
+    return f"{', '.join(parts) or 'nothing to add'}: {size(num_bytes)} in {seconds:.1f} s"

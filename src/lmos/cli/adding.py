@@ -1,0 +1,128 @@
+"""Adds files to an open session, one transaction each.
+
+Knows sessions and what files were found. Does not know the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from lmos.cli.inputs import InputFile, read_text
+from lmos.nodes import Source
+from lmos.session import Session
+
+_USUAL_BYTES_PER_TOKEN = 4.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for every file.
+
+    Attributes:
+        time: Seconds since the epoch; `None` for now.
+        labels: Replace those of the source unless empty.
+        append: Whether a source is extended.
+        max_bytes: Most bytes in a file.
+    """
+
+    time: float | None
+    labels: Mapping[str, str]
+    append: bool
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file.
+
+    Attributes:
+        source: Its name.
+        action: `added`, `updated`, `appended` or `unchanged`.
+        num_tokens: Of the source, afterwards.
+        num_bytes: Of the source, afterwards.
+    """
+
+    source: str
+    action: str
+    num_tokens: int
+    num_bytes: int
+
+
+def iter_outcomes(
+    session: Session,
+    files: Sequence[InputFile],
+    settings: Settings,
+    advance: Callable[[float], None] = lambda _: None,
+) -> Iterator[Outcome]:
+    """Add file after file; each is durable when its outcome is yielded.
+
+    Args:
+        session: Open for writing.
+        files: Checked before.
+        settings: For all of them.
+        advance: Told about how many bytes were added; exact at the end of each file.
+
+    Raises:
+        DataError: A file has changed since it was checked, and cannot be added any more.
+    """
+    known = {source.name: source for source in session.sources()}
+    for file in files:
+        text = read_text(file.path, settings.max_bytes) if file.text is None else file.text
+        meter = _Meter(file.num_bytes, known.values(), advance)
+        before = known.get(file.name)
+        if before is not None and _is_same(session, before, text, settings):
+            action, source = "unchanged", before
+        elif settings.append:
+            action = "added" if before is None else "appended"
+            source = session.append(
+                file.name,
+                text,
+                time=settings.time,
+                metadata=settings.labels,
+                progress=meter.add_tokens,
+            )
+        else:
+            action = "added" if before is None else "updated"
+            source = session.add(
+                file.name,
+                text,
+                time=settings.time,
+                metadata=settings.labels,
+                progress=meter.add_tokens,
+            )
+        meter.finish()
+        known[file.name] = source
+        yield Outcome(file.name, action, source.num_tokens, source.num_bytes)
+
+
+def _is_same(session: Session, source: Source, text: str, settings: Settings) -> bool:
+    if settings.append or settings.labels or settings.time is not None:
+        return False
+    data = text.encode()
+    return len(data) == source.num_bytes and session.store.text(source.source_id) == data
+
+
+class _Meter:
+    """Tokens of one file as bytes, at the rate of the sources so far; never beyond the file."""
+
+    def __init__(
+        self, num_bytes: int, known: Iterable[Source], advance: Callable[[float], None]
+    ) -> None:
+        known = list(known)
+        num_tokens = sum(source.num_tokens for source in known)
+        known_bytes = sum(source.num_bytes for source in known)
+        self._bytes_per_token = known_bytes / num_tokens if num_tokens else _USUAL_BYTES_PER_TOKEN
+        self._left = float(num_bytes)
+        self._advance = advance
+
+    def add_tokens(self, num_tokens: int) -> None:
+        """So many more are done."""
+        step = min(self._left, num_tokens * self._bytes_per_token)
+        self._left -= step
+        self._advance(step)
+
+    def finish(self) -> None:
+        """The file is done."""
+        self._advance(self._left)
+        self._left = 0.0

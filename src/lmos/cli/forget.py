@@ -1,0 +1,45 @@
+"""`lmos forget`: one source less."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from lmos.cli.options import json_option, store_argument
+from lmos.cli.output import count, print_json, printable
+from lmos.cli.stores import require_store
+
+
+@click.command(short_help="Remove a source for good.")
+@store_argument
+@click.argument("source")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def forget(store: Path, source: str, yes: bool, as_json: bool) -> None:
+    r"""Remove SOURCE from STORE: its text and everything that was made of it, for good.
+
+    \b
+    Example:
+      lmos forget life.lmos diary
+      lmos forget life.lmos notes/old.md --yes
+
+    Asks before it does so on a terminal; elsewhere --yes is needed.
+    """
+    require_store(store)
+
+    from lmos.store.sqlite import SQLiteStore
+
+    with SQLiteStore.open(store) as opened:
+        found = opened.source(source)
+        name, tokens = printable(found.name), count(found.num_tokens, "token")
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError("expected --yes, since there is no terminal to ask on")
+            click.confirm(f"Forget {name} ({tokens}) for good?", abort=True, err=True)
+        opened.delete_source(source)
+    if as_json:
+        print_json({"forgot": found.name, "tokens": found.num_tokens, "bytes": found.num_bytes})
+    else:
+        click.echo(f"forgot {name} ({tokens})")

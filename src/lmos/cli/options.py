@@ -1,0 +1,127 @@
+"""Arguments and options that several commands share, each as a decorator.
+
+Knows names, help and defaults as text; the values are checked by those who use them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+# Those of RetrievalConfig, which only the commands that retrieve import.
+RETRIEVAL_DEFAULTS: dict[str, Any] = {
+    "strategy": "tree",
+    "scorer": "cached",
+    "budget": 384,
+    "level": 0,
+    "top_c": 8,
+    "beam": 32,
+}
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """The model that the user named, if any.
+
+    Attributes:
+        name: Of a shipped model, a folder or a name on the Hub; `None` for the store's own.
+        adapter: Folder of the adapter; `None` for the one in the model's folder.
+        trust_remote_code: Whether Python code that comes with the model may run.
+    """
+
+    name: str | None
+    adapter: str | None
+    trust_remote_code: bool
+
+
+def store_argument(command: _Command) -> _Command:
+    """The path of the store."""
+    return click.argument("store", type=click.Path(path_type=Path))(command)
+
+
+def json_option(command: _Command) -> _Command:
+    """Whether to print for machines."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")(
+        command
+    )
+
+
+def explain_option(command: _Command) -> _Command:
+    """Whether to show the walk."""
+    text = "Show the walk down the tree, level by level."
+    return click.option("--explain", is_flag=True, help=text)(command)
+
+
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which model reads and writes the store; passed on as one `ModelChoice`, `model`."""
+
+    @click.option(
+        "--model",
+        metavar="MODEL",
+        help="A shipped model, a folder, or a name on the Hugging Face Hub.  "
+        "[default: the store's own; lmos-v0 for a new store]",
+    )
+    @click.option("--adapter", metavar="FOLDER", help="Adapter, if it is not beside the model.")
+    @click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model.")
+    @functools.wraps(command)
+    def with_model(
+        *args: Any, model: str | None, adapter: str | None, trust_remote_code: bool, **options: Any
+    ) -> None:
+        command(*args, model=ModelChoice(model, adapter, trust_remote_code), **options)
+
+    return with_model
+
+
+def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
+    """How to walk; passed on as one dictionary, `retrieval`, by the names of `RetrievalConfig`."""
+
+    @_retrieval_option(
+        "strategy",
+        "tree: from the roots down. flat: score every node of the wanted level.",
+        type=click.Choice(["tree", "flat"]),
+    )
+    @_retrieval_option(
+        "scorer",
+        "cached: stored attention keys. paper: a forward pass over the candidates.",
+        type=click.Choice(["cached", "paper"]),
+    )
+    @_retrieval_option("budget", "Most positions that the passages may take in the model.")
+    @_retrieval_option(
+        "level", "0 opens the best passages to their text, 1 and above stop at embeddings."
+    )
+    @_retrieval_option("top_c", "Nodes kept at each level for each retrieval token.")
+    @_retrieval_option("beam", "Nodes kept at each level in all, if that is more.")
+    @functools.wraps(command)
+    def with_retrieval(*args: Any, **options: Any) -> None:
+        retrieval = {name: options.pop(name) for name in RETRIEVAL_DEFAULTS}
+        command(*args, retrieval=retrieval, **options)
+
+    return with_retrieval
+
+
+def _retrieval_option(
+    name: str, text: str, **kind: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    kind = kind or {"type": int, "metavar": "N"}
+    default = RETRIEVAL_DEFAULTS[name]
+    flag = f"--{name.replace('_', '-')}"
+    return click.option(flag, name, default=default, show_default=True, help=text, **kind)
+
+
+def answer_option(command: _Command) -> _Command:
+    """How long an answer may be."""
+    return click.option(
+        "--max-new-tokens",
+        type=click.IntRange(min=1),
+        default=32,
+        show_default=True,
+        metavar="N",
+        help="Longest answer, in tokens.",
+    )(command)

@@ -1,0 +1,50 @@
+"""Kinds of values on the command line: ratios, times, labels.
+
+Text in, values out, or a usage error that shows what was expected. Knows no commands.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+_FIRST_SECOND = datetime(1, 1, 2).timestamp()
+_LAST_SECOND = datetime(9999, 12, 30).timestamp()
+
+
+def ratio_list(text: str) -> tuple[int, ...]:
+    """`16,4,4` to whole numbers; whether they are in range is for the manifest to say."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"expected whole numbers like 16,4,4, got {text!r}") from None
+
+
+def moment(text: str) -> float:
+    """An ISO 8601 date or time, local unless it has an offset, or seconds, to seconds."""
+    try:
+        seconds = _seconds(text)
+    except (ValueError, OverflowError):
+        raise click.BadParameter(
+            "expected a date like 2024-05-17, a time like 2024-05-17T08:30 or seconds since 1970, "
+            f"got {text!r}"
+        ) from None
+    if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+        raise click.BadParameter(f"expected a time in the years 1 to 9999, got {text!r}")
+    return seconds
+
+
+def label(text: str) -> tuple[str, str]:
+    """`key=value` to both; the value may be empty or hold further `=`."""
+    key, equals, value = text.partition("=")
+    if not key.strip() or not equals:
+        raise click.BadParameter(f"expected key=value, got {text!r}")
+    return key.strip(), value
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,66 @@
+"""Passages that were retrieved, for people and for machines.
+
+Knows citations. Does not know how they were found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from lmos.cli.output import printable
+from lmos.session import Citation
+
+_MAX_CHARS = 600
+
+
+def passage_json(citation: Citation) -> dict[str, Any]:
+    """A citation as JSON keeps it; scores are unrounded."""
+    return {
+        "source": citation.source,
+        "start_byte": citation.start_byte,
+        "end_byte": citation.end_byte,
+        "text": citation.text,
+        "level": citation.level,
+        "score": citation.score,
+        "weight": citation.weight,
+        "path": [
+            {"level": step.level, "index": step.index, "score": step.score}
+            for step in citation.path
+        ],
+    }
+
+
+def draw_passages(citations: Sequence[Citation], most: int | None = None) -> RenderableType:
+    """Passages one below the other, numbered, best first.
+
+    Args:
+        citations: Best first.
+        most: How many to draw; the others are counted.
+    """
+    parts: list[RenderableType] = []
+    for number, citation in enumerate(citations[:most], 1):
+        parts.append(_heading(number, citation))
+        parts.append(Padding(_body(citation.text), (0, 0, 0, 4), expand=False))
+    if len(citations) > len(parts) // 2:
+        parts.append(Text(f"    and {len(citations) - len(parts) // 2} more", style="dim"))
+    return Group(*parts)
+
+
+def _heading(number: int, citation: Citation) -> Text:
+    read = "text" if citation.level == 0 else f"embedding of level {citation.level}"
+    return Text.assemble(
+        (f"{number:>2}  ", "dim"),
+        (printable(citation.source), "bold"),
+        (f" {citation.start_byte}–{citation.end_byte}", "bold"),
+        (f"  score {citation.score:.2f}  {citation.weight:.0%}  {read}", "dim"),
+    )
+
+
+def _body(text: str) -> Text:
+    shown = printable(text).strip()
+    return Text(shown if len(shown) <= _MAX_CHARS else shown[:_MAX_CHARS].rstrip() + " …")

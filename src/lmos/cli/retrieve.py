@@ -1,0 +1,70 @@
+"""`lmos retrieve`: the passages that a question needs, without an answer."""
+
+from __future__ import annotations
+
+import time as clock
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmos.cli.options import (
+    ModelChoice,
+    explain_option,
+    json_option,
+    model_options,
+    retrieval_options,
+    store_argument,
+)
+from lmos.cli.output import note, print_json, results
+from lmos.cli.stores import require_store
+
+
+@click.command(short_help="Find the passages for a question.")
+@store_argument
+@click.argument("question")
+@retrieval_options
+@explain_option
+@model_options
+@json_option
+def retrieve(
+    store: Path,
+    question: str,
+    retrieval: dict[str, Any],
+    explain: bool,
+    model: ModelChoice,
+    as_json: bool,
+) -> None:
+    r"""Find the passages of STORE that QUESTION needs, best first.
+
+    \b
+    Example:
+      lmos retrieve life.lmos "Who has the blue bicycle?"
+      lmos retrieve life.lmos "Who has the blue bicycle?" --level 2 --explain
+      lmos retrieve life.lmos "Who has the blue bicycle?" --json | jq '.citations[0].text'
+
+    The percentage is a passage's share of the attention over all that were found. STORE is not
+    changed.
+    """
+    require_store(store)
+
+    from lmos.cli.opening import open_session
+    from lmos.cli.passages import draw_passages, passage_json
+    from lmos.cli.walks import draw_walk, walk_json
+    from lmos.retriever import RetrievalConfig
+
+    config = RetrievalConfig(**retrieval)
+    with open_session(store, model, read_only=True) as session:
+        start = clock.perf_counter()
+        found = session.retrieve(question, config)
+        seconds = clock.perf_counter() - start
+        citations = session.cite(found)
+        if as_json:
+            walk = {"walk": walk_json(session.store, found)} if explain else {}
+            passages = [passage_json(citation) for citation in citations]
+            print_json({"citations": passages, "timing": {"retrieve": seconds}, **walk})
+            return
+        if explain:
+            results().print(draw_walk(session.store, found))
+        results().print(draw_passages(citations))
+    note(f"{len(citations)} passages in {seconds:.2f} s")

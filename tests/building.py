@@ -1,0 +1,76 @@
+"""Stores filled by the real builder with a tiny model, and what it takes to compare them."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any
+
+import torch
+from trees import observe
+
+from lmos.builder import SourceText, TreeBuilder
+from lmos.model import BaseModel
+from lmos.nodes import NodeId, Source
+from lmos.session import make_manifest
+from lmos.store import AbstractStore, Manifest
+from lmos.store.memory import MemoryStore
+
+RATIOS = (4, 2, 2)
+WINDOWS = (24, 4, 4)
+WORDS = ["fox", "dog", "the", "sleeps", "a", "jumps", "déjà", "世界", "🌍", "42", "Mr.", "over"]
+VECTORS = ("keys", "embeddings")
+
+
+def small_manifest(model: BaseModel, **changes: Any) -> Manifest:
+    """Three levels, and windows so small that a few sentences fill many."""
+    manifest = make_manifest(model, RATIOS, window=WINDOWS[0])
+    return replace(manifest, **{"windows": WINDOWS, **changes})
+
+
+def prose(num_words: int, seed: int = 0) -> str:
+    """Sentences of a few words, lines now and then."""
+    rng = random.Random(seed)
+    gaps = [" "] * 6 + [". ", "! ", "\n"]
+    return "".join(rng.choice(WORDS) + rng.choice(gaps) for _ in range(num_words))
+
+
+def put(
+    store: AbstractStore, model: BaseModel, name: str, text: str, time: float | None = None
+) -> Source:
+    """Give one source a new text."""
+    builder = TreeBuilder(model, store.manifest)
+    with torch.no_grad():
+        (patch,) = builder.build(store, [SourceText(name, text.encode())])
+    return store.put_source(name, patch, time=time)
+
+
+def filled_store(model: BaseModel, **texts: str) -> MemoryStore:
+    """A store in memory with these sources, one second apart."""
+    store = MemoryStore(small_manifest(model))
+    for second, (name, text) in enumerate(texts.items()):
+        put(store, model, name, text, time=float(second))
+    return store
+
+
+def assert_same_content(left: AbstractStore, right: AbstractStore) -> None:
+    """The same sources, text, windows and trees; vectors up to rounding."""
+    ours, theirs = observe(left), observe(right)
+    assert ours["faults"] == []
+    for what, mine in ours.items():
+        if what not in VECTORS:
+            assert mine == theirs[what], what
+    for what in VECTORS:
+        mine_NW, other_NW = torch.tensor(ours[what]), torch.tensor(theirs[what])
+        # A difference in the last bit before rounding to bfloat16 is one of 2^-8 after it, and
+        # the levels above build on it.
+        scale = float(mine_NW.abs().max()) if mine_NW.numel() else 1.0
+        torch.testing.assert_close(mine_NW, other_NW, rtol=0, atol=0.03 * scale)
+
+
+def children_of(store: AbstractStore, node_id: NodeId) -> list[NodeId]:
+    """The nodes below a node; none below level 1."""
+    if node_id.level == 1:
+        return []
+    (node,) = store.nodes([node_id])
+    return [NodeId(node_id.source_id, node_id.level - 1, index) for index in range(*node.children)]

@@ -1,0 +1,32 @@
+"""Shapes and types are checked at run time; one tiny tokenizer and one tiny Llama for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+install_import_hook("lmos", "typechecks.typechecked")
+
+# What imports lmos comes after the hook.
+import pytest  # noqa: E402
+from architectures import ARCHITECTURES, write_tokenizer  # noqa: E402
+
+from lmos.model import BaseModel  # noqa: E402
+
+LLAMA = {**ARCHITECTURES["llama"], "max_position_embeddings": 512}
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tokenizer_folder: Path) -> BaseModel:
+    """Random weights, an adapter without a zero in it. Shared: tests leave it as it is."""
+    return new_llama(tokenizer_folder)
+
+
+def new_llama(tokenizer_folder: Path, seed: int = 1) -> BaseModel:
+    return BaseModel.from_config(LLAMA, tokenizer_folder, seed)

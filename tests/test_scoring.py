@@ -1,0 +1,88 @@
+"""Scores to kept nodes: against loops, and the laws they keep."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lmos.errors import ConfigError
+from lmos.scoring import fold_heads, kept_weights, select_nodes
+
+SCORES = st.integers(1, 3).flatmap(
+    lambda num_tokens: st.lists(
+        st.lists(st.integers(-3, 3), min_size=num_tokens, max_size=num_tokens),
+        min_size=1,
+        max_size=9,
+    ).map(lambda columns: torch.tensor(columns, dtype=torch.float32).T)
+)
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("num_heads", "num_key_heads"), [(4, 4), (4, 2), (6, 2), (3, 1)])
+def test_folded_heads_score_like_every_head_on_its_own(num_heads: int, num_key_heads: int) -> None:
+    queries_RHd, weights_RH = randn(2, num_heads, 5), randn(2, num_heads, seed=1)
+    keys_NGd = randn(7, num_key_heads, 5, seed=2)
+    scores_RN = fold_heads(queries_RHd, weights_RH, num_key_heads) @ keys_NGd.flatten(1).T
+    for token in range(2):
+        for node in range(7):
+            expected = sum(
+                weights_RH[token, head]
+                * queries_RHd[token, head]
+                @ keys_NGd[node, head // (num_heads // num_key_heads)]
+                for head in range(num_heads)
+            )
+            torch.testing.assert_close(scores_RN[token, node], expected)
+
+
+def test_heads_can_be_folded_whatever_their_strides() -> None:
+    queries_HRd, weights_RH = randn(4, 2, 5), randn(2, 4, seed=1)
+    strided = fold_heads(queries_HRd.transpose(0, 1), weights_RH, 2)
+    assert strided.equal(fold_heads(queries_HRd.transpose(0, 1).contiguous(), weights_RH, 2))
+
+
+def naive_selection(scores: list[list[float]], top_c: int, beam: int) -> list[int]:
+    nodes = range(len(scores[0]))
+    kept: set[int] = set()
+    for row in scores:
+        kept |= set(sorted(nodes, key=lambda node: (-row[node], node))[:top_c])
+    best = [max(row[node] for row in scores) for node in nodes]
+    for node in sorted(nodes, key=lambda node: (-best[node], node)):
+        if len(kept) < beam:
+            kept.add(node)
+    return sorted(kept)
+
+
+@given(SCORES, st.integers(1, 10), st.integers(0, 12))
+@settings(deadline=None, max_examples=200)
+def test_selection_is_the_one_of_the_loops(scores_RN: Tensor, top_c: int, beam: int) -> None:
+    kept = select_nodes(scores_RN, top_c, beam).tolist()
+    assert kept == naive_selection(scores_RN.tolist(), top_c, beam)
+
+
+@given(SCORES, st.integers(1, 10), st.integers(0, 12))
+@settings(deadline=None, max_examples=100)
+def test_weights_of_the_kept_sum_to_one(scores_RN: Tensor, top_c: int, beam: int) -> None:
+    kept_K = select_nodes(scores_RN, top_c, beam)
+    weights_K = kept_weights(scores_RN, kept_K)
+    torch.testing.assert_close(weights_K.sum(), torch.tensor(1.0))
+    expected = torch.stack([row[kept_K].exp() / row[kept_K].exp().sum() for row in scores_RN])
+    torch.testing.assert_close(weights_K, expected.mean(0))
+
+
+def test_gradients_flow_through_the_weights() -> None:
+    scores_RN = randn(2, 5).requires_grad_()
+    kept_weights(scores_RN, torch.tensor([1, 3]))[0].backward()
+    assert scores_RN.grad is not None
+    assert (scores_RN.grad != 0).tolist() == [[False, True, False, True, False]] * 2
+
+
+@pytest.mark.parametrize(("top_c", "beam"), [(0, 0), (-1, 3), (1, -1)])
+def test_a_selection_of_nothing_is_refused(top_c: int, beam: int) -> None:
+    with pytest.raises(ConfigError, match="top_c"):
+        select_nodes(randn(1, 3), top_c, beam)
