@@ -10,6 +10,7 @@ install_import_hook("lmos", "typechecks.typechecked")
 
 # What imports lmos comes after the hook.
 import pytest  # noqa: E402
+import torch  # noqa: E402
 from architectures import ARCHITECTURES, write_tokenizer  # noqa: E402
 
 from lmos.model import BaseModel  # noqa: E402
@@ -29,4 +30,9 @@ def tiny_llama(tokenizer_folder: Path) -> BaseModel:
 
 
 def new_llama(tokenizer_folder: Path, seed: int = 1) -> BaseModel:
-    return BaseModel.from_config(LLAMA, tokenizer_folder, seed)
+    model = BaseModel.from_config(LLAMA, tokenizer_folder, seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.adapter.parameters():
+            parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+    return model

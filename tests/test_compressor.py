@@ -23,16 +23,7 @@ OUTPUTS = pytest.mark.parametrize("output_mode", ["residual", "paper"])
 
 @pytest.fixture
 def model(tokenizer_folder: Path) -> BaseModel:
-    """A model whose learned inputs are not zero."""
-    return with_random_adapter(new_llama(tokenizer_folder))
-
-
-def with_random_adapter(model: BaseModel) -> BaseModel:
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for parameter in model.adapter.parameters():
-            parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
-    return model
+    return new_llama(tokenizer_folder)
 
 
 def items(model: BaseModel, num_rows: int = 1, num_items: int = len(SPANS)) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lmos.model import BaseModel
 from lmos.nodes import Hit
-from lmos.prompts import question_prompt
+from lmos.prompts import question_after, question_before
 from lmos.store import AbstractStore
 
 
@@ -28,7 +28,7 @@ def hit_text(store: AbstractStore, hit: Hit) -> str:
 def prompt_embeddings(
     model: BaseModel, store: AbstractStore, hits: Sequence[Hit], question: str
 ) -> Float[Tensor, "T D"]:
-    """The inputs that an answer follows: every hit in turn, then the question.
+    """The inputs that an answer follows: the question, every hit in turn, the question again.
 
     Args:
         model: The one that wrote the store.
@@ -36,7 +36,7 @@ def prompt_embeddings(
         hits: In the order in which the reader shall see them.
         question: As asked.
     """
-    parts: list[Tensor] = []
+    parts: list[Tensor] = [_embed_text(model, question_before(question))]
     for hit in hits:
         if hit.is_text:
             text = hit_text(store, hit)
@@ -45,7 +45,7 @@ def prompt_embeddings(
         else:
             level_D = model.adapter.level_LD[hit.node.id.level]
             parts.append(store.embeddings([hit.node.id]).float() + level_D)
-    parts.append(_embed_text(model, question_prompt(question)))
+    parts.append(_embed_text(model, question_after(question)))
     return torch.cat([part.float() for part in parts])
 
 

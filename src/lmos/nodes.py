@@ -16,16 +16,13 @@ class Span(NamedTuple):
     start: int
     stop: int
 
-    def __len__(self) -> int:
-        return self.stop - self.start
-
 
 class NodeId(NamedTuple):
     """Where a node stands: its source, its level (1 is just above the text), its index there."""
 
     source_id: int
     level: int
-    index: int
+    index: int  # type: ignore[assignment]  # tuple.index, which nobody needs here
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,20 @@ UNKNOWN_ANSWER = "not found"
 """What a reader says when nothing it was given answers the question."""
 
 
-def question_prompt(question: str) -> str:
+def question_before(question: str) -> str:
+    """What stands before the retrieved context.
+
+    The question is asked twice: a causal model that knows it while it reads the context can mark
+    what matters, and only has to look the marks up when it answers.
+    """
+    return f"Question: {' '.join(question.split())}\n"
+
+
+def question_after(question: str) -> str:
     """What follows the retrieved context; the answer comes next."""
-    return f"Question: {' '.join(question.split())}\nAnswer:"
+    return f"{question_before(question)}Answer:"
 
 
 def answer_text(answer: str) -> str:
-    """An answer as it follows `question_prompt`."""
+    """An answer as it follows `question_after`."""
     return f" {answer}"

@@ -107,7 +107,9 @@ def load_model(
     """
     path = resolve_model(name)
     model = BaseModel.from_pretrained(path, adapter=adapter, trust_remote_code=trust_remote_code)
-    model.name = name if path != name else str(Path(name).absolute()) if Path(name).exists() else name
+    model.name = (
+        name if path != name else str(Path(name).absolute()) if Path(name).exists() else name
+    )
     if not model.is_trained:
         warnings.warn(
             f"{name} was not trained to compress and retrieve: what it finds is close to chance. "
@@ -148,6 +150,10 @@ def make_manifest(
             f"ratios: expected at most {model.adapter.config.max_levels} levels, got {len(ratios)}"
         )
     upper = [max(ratio, _UPPER_WINDOW // max(ratio, 1) * ratio) for ratio in ratios[1:]]
+    if model.max_positions is not None and max(upper, default=0) > model.max_positions:
+        raise ConfigError(
+            f"ratios: expected at most {model.max_positions} for {model.name}, got {max(ratios[1:])}"
+        )
     return Manifest(
         base_model=model.name,
         base_hash=model.base_hash,
@@ -196,7 +202,11 @@ class Session:
 
     @classmethod
     def create(
-        cls, path: str | Path, model: BaseModel | None = None, ratios: tuple[int, ...] = DEFAULT_RATIOS, **modes: str
+        cls,
+        path: str | Path,
+        model: BaseModel | None = None,
+        ratios: tuple[int, ...] = DEFAULT_RATIOS,
+        **modes: str,
     ) -> Session:
         """Make a new store file.
 
@@ -285,9 +295,7 @@ class Session:
         old = self.store.text(known.source_id) if known is not None else b""
         if old and not old[-1:].isspace() and not text[:1].isspace():
             old += _NEW_PASSAGE
-        return self.add(
-            name, old.decode() + text, time=time, metadata=metadata, progress=progress
-        )
+        return self.add(name, old.decode() + text, time=time, metadata=metadata, progress=progress)
 
     def retrieve(self, question: str, config: RetrievalConfig | None = None) -> Retrieval:
         """Find what a question needs. The store is not changed.

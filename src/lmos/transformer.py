@@ -69,6 +69,11 @@ class Transformer:
         return int(self._config.hidden_size)
 
     @property
+    def vocab_size(self) -> int:
+        """V, token embeddings."""
+        return int(self.module.get_input_embeddings().num_embeddings)
+
+    @property
     def num_layers(self) -> int:
         """Layers of the transformer."""
         return int(self._config.num_hidden_layers)

@@ -69,7 +69,7 @@ def ask(
         console = results()
         if explain:
             console.print()
-            console.print(draw_walk(session.store, answer.retrieval))
+            console.print(draw_walk(session.store, answer.retrieval, console.width))
         console.print()
         console.print(draw_passages(answer.citations, _SHOWN_PASSAGES))
     note(f"retrieved in {answer.timing['retrieve']:.2f} s, {answer.timing['total']:.2f} s in all")

@@ -64,7 +64,9 @@ def retrieve(
             passages = [passage_json(citation) for citation in citations]
             print_json({"citations": passages, "timing": {"retrieve": seconds}, **walk})
             return
+        console = results()
         if explain:
-            results().print(draw_walk(session.store, found))
-        results().print(draw_passages(citations))
+            console.print(draw_walk(session.store, found, console.width))
+            console.print()
+        console.print(draw_passages(citations))
     note(f"{len(citations)} passages in {seconds:.2f} s")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
+from rich.cells import cell_len
+from rich.table import Column, Table
 from rich.text import Text
 from rich.tree import Tree
 
@@ -17,8 +18,10 @@ from lmos.retriever import LevelTrace, Retrieval
 from lmos.store import AbstractStore
 
 _MAX_ROWS = 8
-_SNIPPET_CHARS = 200
 _SOURCE_CHARS = 24
+_MIN_SNIPPET_CHARS = 10
+# The tree's guides, the arrow, and a space between columns.
+_FRAME_CHARS = 8 + 1 + 3
 
 
 def walk_json(store: AbstractStore, retrieval: Retrieval) -> list[dict[str, Any]]:
@@ -45,8 +48,14 @@ def walk_json(store: AbstractStore, retrieval: Retrieval) -> list[dict[str, Any]
     ]
 
 
-def draw_walk(store: AbstractStore, retrieval: Retrieval) -> Tree:
-    """A branch a level, its best nodes in rows; an arrow marks those that led to a passage."""
+def draw_walk(store: AbstractStore, retrieval: Retrieval, width: int) -> Tree:
+    """A branch a level, a few nodes in rows; an arrow marks those that led to a passage.
+
+    Args:
+        store: Was walked.
+        retrieval: With its walk.
+        width: Of the terminal, in columns.
+    """
     names = {source.source_id: source.name for source in store.sources()}
     on_path = {
         NodeId(hit.source.source_id, step.level, step.index)
@@ -60,29 +69,33 @@ def draw_walk(store: AbstractStore, retrieval: Retrieval) -> Tree:
             f"{len(trace.kept):,} kept"
         )
         branch = tree.add(Text(title, style="bold"))
-        branch.add(_rows(store, trace, names, on_path))
+        branch.add(_rows(store, trace, names, on_path, width))
         if len(trace.kept) > _MAX_ROWS:
             branch.add(Text(f"and {len(trace.kept) - _MAX_ROWS} more", style="dim"))
     return tree
 
 
 def _rows(
-    store: AbstractStore, trace: LevelTrace, names: dict[int, str], on_path: set[NodeId]
+    store: AbstractStore,
+    trace: LevelTrace,
+    names: dict[int, str],
+    on_path: set[NodeId],
+    width: int,
 ) -> Table:
-    kept = trace.kept[:_MAX_ROWS]
+    preferred = sorted(trace.kept, key=lambda kept: kept[0] not in on_path)[:_MAX_ROWS]
+    kept = sorted(preferred, key=lambda kept: -kept[1])
     shown_names = [name_end(names[node_id.source_id], _SOURCE_CHARS) for node_id, _ in kept]
-    table = Table.grid(padding=(0, 1))
-    table.add_column(min_width=1)
-    table.add_column(justify="right", no_wrap=True, min_width=len(f"{-100:.2f}"))
-    table.add_column(style="bold", no_wrap=True, min_width=max(map(len, shown_names), default=0))
-    table.add_column(style="dim", no_wrap=True, overflow="ellipsis", ratio=1)
+    scores = [f"{score:.2f}" for _, score in kept]
+    taken = max(map(cell_len, shown_names), default=0) + max(map(len, scores), default=0)
+    snippet_chars = max(width - taken - _FRAME_CHARS, _MIN_SNIPPET_CHARS)
+    table = Table.grid(*[Column(no_wrap=True) for _ in range(4)], padding=(0, 1))
     nodes = store.nodes([node_id for node_id, _ in kept])
-    for node, name, (node_id, score) in zip(nodes, shown_names, kept, strict=True):
-        text = store.text(node_id.source_id, node.byte_span).decode(errors="replace")
+    for node, name, score in zip(nodes, shown_names, scores, strict=True):
+        text = store.text(node.id.source_id, node.byte_span).decode(errors="replace")
         table.add_row(
-            "→" if node_id in on_path else "",
-            f"{score:.2f}",
-            name,
-            one_line(text, _SNIPPET_CHARS),
+            "→" if node.id in on_path else " ",
+            Text(score, justify="right"),
+            Text(name, style="bold"),
+            Text(one_line(text, snippet_chars), style="dim"),
         )
     return table

@@ -31,14 +31,19 @@ def is_held_out(name: str, fraction: float = HELD_OUT_FRACTION) -> bool:
     return zlib.crc32(name.encode()) % 10_000 < fraction * 10_000
 
 
-def iter_text_files(folder: Path, exclude: Sequence[str] = ()) -> Iterator[tuple[str, Path]]:
+def iter_text_files(
+    folder: Path, exclude: Sequence[str] = (), skip_folders: Sequence[str] = ()
+) -> Iterator[tuple[str, Path]]:
     """Yield `(name, path)` of every text file below `folder`, in name order.
 
     The name is the file's own (no folders), so that a split decided by name stays the same
-    wherever the corpus lies. `exclude` holds glob patterns of names to leave out.
+    wherever the corpus lies. `exclude` holds glob patterns of names to leave out,
+    `skip_folders` the names of folders.
     """
     for path in sorted(folder.rglob("*"), key=lambda path: path.name):
         if path.suffix not in TEXT_SUFFIXES or path.name in ("SOURCE.txt", "README.md"):
+            continue
+        if set(path.relative_to(folder).parts[:-1]) & set(skip_folders):
             continue
         if not any(fnmatch.fnmatch(path.name, pattern) for pattern in exclude):
             yield path.name, path
@@ -49,6 +54,7 @@ def read_documents(
     *,
     held_out: bool,
     exclude: Sequence[str] = (),
+    skip_folders: Sequence[str] = (),
     max_document_chars: int | None = None,
 ) -> list[Document]:
     """Read one split of a folder of text files.
@@ -57,6 +63,7 @@ def read_documents(
         folder: Searched recursively for `.txt`, `.md` and `.rst` files.
         held_out: Which split to read.
         exclude: Glob patterns of file names that belong to neither split.
+        skip_folders: Names of folders to leave out.
         max_document_chars: Keep only so much of each file, from its start.
 
     Raises:
@@ -65,7 +72,7 @@ def read_documents(
     if not folder.is_dir():
         raise DataError(f"expected a folder of text files, got {folder}, which is not a folder")
     documents = []
-    for name, path in iter_text_files(folder, exclude):
+    for name, path in iter_text_files(folder, exclude, skip_folders):
         if is_held_out(name) != held_out:
             continue
         text = path.read_text(encoding="utf-8", errors="replace").lstrip("\ufeff")

@@ -148,7 +148,9 @@ def run_loop(
             sums.setdefault(name, []).append(value)
         if (step + 1) % config.log_every == 0 or step + 1 == config.num_steps:
             row = {name: round(sum(values) / len(values), 4) for name, values in sums.items()}
-            _log(folder, {"step": step + 1, "seconds": round(time.perf_counter() - start, 1), **row})
+            _log(
+                folder, {"step": step + 1, "seconds": round(time.perf_counter() - start, 1), **row}
+            )
             sums = {}
         if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.num_steps:
             _save(folder, step + 1, module, optimizers, state)
@@ -163,7 +165,11 @@ def _log(folder: Path, row: dict[str, float]) -> None:
 
 
 def _save(
-    folder: Path, step: int, module: nn.Module, optimizers: Iterable[torch.optim.Optimizer], state: Any
+    folder: Path,
+    step: int,
+    module: nn.Module,
+    optimizers: Iterable[torch.optim.Optimizer],
+    state: Any,
 ) -> None:
     checkpoint = {
         "step": step,

@@ -20,7 +20,7 @@ from lmos.builder import SourceText, TreeBuilder
 from lmos.masks import causal_mask
 from lmos.model import BaseModel
 from lmos.nodes import Span
-from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_prompt
+from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
 from lmos.scorers import query_vectors
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
@@ -134,7 +134,11 @@ class CompressionObjective:
             + config.answer_weight * answers
             + config.reconstruction_weight * reconstruction
         )
-        metrics |= {"routing": routing.item(), "answers": answers.item(), "answer_accuracy": accuracy}
+        metrics |= {
+            "routing": routing.item(),
+            "answers": answers.item(),
+            "answer_accuracy": accuracy,
+        }
         metrics["reconstruction"] = reconstruction.item()
         if config.base_weight:
             base_loss, base_metrics = self._base_objective(step)
@@ -160,7 +164,8 @@ class CompressionObjective:
     def _compress(self, manifest: Manifest, contexts: Sequence[Context]) -> list[SourcePatch]:
         builder = TreeBuilder(self._model, manifest)
         sources = [
-            SourceText(str(number), context.text.encode()) for number, context in enumerate(contexts)
+            SourceText(str(number), context.text.encode())
+            for number, context in enumerate(contexts)
         ]
         return builder.build(MemoryStore(manifest), sources)
 
@@ -207,7 +212,8 @@ class CompressionObjective:
         answerable = [index for index, (_, question) in enumerate(asked) if question.answer]
         chosen = rng.sample(answerable, min(self._config.readings, len(answerable)))
         rows = [
-            self._reading(rng, contexts, vectors_QRK[index], leaves, *asked[index]) for index in chosen
+            self._reading(rng, contexts, vectors_QRK[index], leaves, *asked[index])
+            for index in chosen
         ]
         return self._next_token_loss(rows)
 
@@ -230,19 +236,24 @@ class CompressionObjective:
         chosen = wrong if is_missed else [*wrong, *gold[:2]]
         as_embedding = rng.random() < self._config.embedding_share
         row = _Row([], [])
+        row.add_text(self._model, question_before(question.question), is_target=False)
         read_until: dict[int, int] = {}
         for index in sorted(chosen):
             if index in gold and as_embedding:
                 row.add_embedding(leaves.embeddings_ND[index] + self._model.adapter.level_LD[1])
                 continue
             if index not in gold and rng.random() < 0.2:
-                row.add_embedding(leaves.embeddings_ND[index].detach() + self._model.adapter.level_LD[1])
+                row.add_embedding(
+                    leaves.embeddings_ND[index].detach() + self._model.adapter.level_LD[1]
+                )
                 continue
             number = int(leaves.context_N[index])
             margin = rng.randint(0, 1)
             near = [
                 place
-                for place in range(max(0, index - margin), min(len(leaves.start_N), index + margin + 1))
+                for place in range(
+                    max(0, index - margin), min(len(leaves.start_N), index + margin + 1)
+                )
                 if int(leaves.context_N[place]) == number and (not is_missed or place not in gold)
             ]
             start = max(int(leaves.start_N[near[0]]), read_until.get(number, 0))
@@ -252,7 +263,7 @@ class CompressionObjective:
                 text = contexts[number].text.encode()[start:stop].decode(errors="ignore")
                 row.add_text(self._model, " ".join(text.split()) + "\n", is_target=False)
         answer = UNKNOWN_ANSWER if is_missed else question.answer
-        row.add_text(self._model, question_prompt(question.question), is_target=False)
+        row.add_text(self._model, question_after(question.question), is_target=False)
         row.add_text(self._model, answer_text(answer or UNKNOWN_ANSWER), is_target=True)
         row.end(self._model)
         return row

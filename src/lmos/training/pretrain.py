@@ -9,18 +9,17 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_prompt
+from lmos.masks import causal_mask
+from lmos.model import BaseModel
+from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
 from lmos.training.corpus import PassageSampler
 from lmos.training.facts import TRAINING_FAMILIES, make_facts
 from lmos.training.questions import PassageQuestion
-from lmos.training.tokenizer import END_TOKEN
 from lmos.training.words import WordBank
 
 IGNORE = -100
@@ -33,7 +32,7 @@ class PretrainConfig:
     Attributes:
         window: Tokens in a training sequence.
         batch_size: Sequences in a step.
-        copy_window: Tokens in a sequence while copying is being learned; the batch grows to match.
+        copy_window: Tokens in a sequence while copying is still being learned; the batch grows to match.
         copy_share: Share of copy sequences once facts have begun.
         text_share: Share of plain text.
         passage_share: Share of questions about real passages, once facts have begun.
@@ -47,7 +46,7 @@ class PretrainConfig:
     batch_size: int = 32
     copy_window: int = 96
     copy_share: float = 0.1
-    text_share: float = 0.3
+    text_share: float = 0.2
     passage_share: float = 0.15
     facts_after: float = 0.6
     advance_at: float = 0.85
@@ -85,7 +84,7 @@ class Curriculum:
 
 
 @dataclass
-class Sequence_:
+class _Sample:
     """Token ids of one training sequence; `targets` is `IGNORE` where nothing is learned."""
 
     ids: list[int]
@@ -97,8 +96,7 @@ class PretrainObjective:
     """The next-token loss over a mixture of copy, text, facts and questions about passages.
 
     Args:
-        model: A Hugging Face causal LM.
-        tokenizer: Of the base model.
+        model: Trained in place; its adapter is not used.
         passages: Where plain text comes from.
         questions: Real questions about real passages; may be empty.
         config: The mixture.
@@ -107,23 +105,20 @@ class PretrainObjective:
 
     def __init__(
         self,
-        model: Any,
-        tokenizer: Tokenizer,
+        model: BaseModel,
         passages: PassageSampler,
         questions: Sequence[PassageQuestion],
         config: PretrainConfig,
         seed: int,
     ) -> None:
         self.curriculum = Curriculum(config)
-        self._body = model.get_decoder()
-        self._head = model.get_output_embeddings()
-        self._tokenizer = tokenizer
+        self._model = model
         self._passages = passages
         self._questions = list(questions)
         self._config = config
         self._seed = seed
         self._words = WordBank(held_out=False)
-        self._end = tokenizer.token_to_id(END_TOKEN)
+        self._end = model.end_id or 0
 
     def __call__(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of one step and its accuracies by task."""
@@ -131,21 +126,27 @@ class PretrainObjective:
         config = self._config
         is_copying = self.curriculum.num_facts == 0
         window = config.copy_window if is_copying else config.window
-        batch = [self._draw(rng, window) for _ in range(config.batch_size * config.window // window)]
+        batch = [
+            self._draw(rng, window) for _ in range(config.batch_size * config.window // window)
+        ]
         ids_BT = torch.full((len(batch), window), self._end)
         targets_BT = torch.full((len(batch), window), IGNORE)
-        for row, sequence in enumerate(batch):
-            length = min(window, len(sequence.ids))
-            ids_BT[row, :length] = torch.tensor(sequence.ids[:length])
-            targets_BT[row, :length] = torch.tensor(sequence.targets[:length])
+        for row, sample in enumerate(batch):
+            length = min(window, len(sample.ids))
+            ids_BT[row, :length] = torch.tensor(sample.ids[:length])
+            targets_BT[row, :length] = torch.tensor(sample.targets[:length])
         # Logits are made only where something is learned: the vocabulary is most of the cost.
-        hidden_BTD = self._body(input_ids=ids_BT).last_hidden_state[:, :-1]
+        real_BT = torch.arange(window) < torch.tensor([[len(sample.ids)] for sample in batch])
+        positions_BT = torch.arange(window).expand(len(batch), -1)
+        hidden_BTD = self._model.forward(
+            self._model.embed(ids_BT), causal_mask(real_BT), positions_BT
+        )[:, :-1]
         learned_BT = targets_BT[:, 1:] != IGNORE
         targets_N = targets_BT[:, 1:][learned_BT]
-        logits_NV = self._head(hidden_BTD[learned_BT]).float()
+        logits_NV = self._model.logits(hidden_BTD[learned_BT]).float()
         losses_N = F.cross_entropy(logits_NV, targets_N, reduction="none")
         correct_N = (logits_NV.argmax(-1) == targets_N).float()
-        tasks_B = torch.tensor([_TASKS.index(sequence.task) for sequence in batch])
+        tasks_B = torch.tensor([_TASKS.index(sample.task) for sample in batch])
         tasks_N = tasks_B[:, None].expand_as(learned_BT)[learned_BT]
         metrics: dict[str, float] = {"num_facts": float(self.curriculum.num_facts)}
         loss = losses_N.new_zeros(())
@@ -160,30 +161,30 @@ class PretrainObjective:
         self.curriculum.update(metrics.get("copy_accuracy"), metrics.get("facts_accuracy"))
         return loss, metrics
 
-    def _draw(self, rng: random.Random, window: int) -> Sequence_:
+    def _draw(self, rng: random.Random, window: int) -> _Sample:
         config = self._config
         if rng.random() < config.text_share:
             return self._text(rng, window)
         if self.curriculum.num_facts == 0 or rng.random() < config.copy_share:
             return self._copy(rng, window)
         if self._questions and rng.random() < config.passage_share / (1 - config.text_share):
-            return self._passage_question(rng)
-        return self._facts(rng)
+            return self._passage_question(rng, window)
+        return self._facts(rng, window)
 
     def _encode(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return list(self._model.encode(text).ids)
 
-    def _text(self, rng: random.Random, window: int) -> Sequence_:
+    def _text(self, rng: random.Random, window: int) -> _Sample:
         ids = self._encode(self._passages.sample(rng, window * 6))
-        return Sequence_(ids, list(ids), "text")
+        return _Sample(ids, list(ids), "text")
 
-    def _copy(self, rng: random.Random, window: int) -> Sequence_:
+    def _copy(self, rng: random.Random, window: int) -> _Sample:
         """Pieces of random length from random places come again; only what comes again is learned."""
         source_len = rng.randint(6, window // 2)
         if rng.random() < 0.5:
             ids = self._encode(self._passages.sample(rng, source_len * 6 + 20))[:source_len]
         else:
-            ids = [rng.randrange(2, self._tokenizer.get_vocab_size()) for _ in range(source_len)]
+            ids = [rng.randrange(2, self._model.vocab_size) for _ in range(source_len)]
         targets = [IGNORE] * len(ids)
         source_len = len(ids)
         while len(ids) < window:
@@ -192,42 +193,45 @@ class PretrainObjective:
             piece = ids[start : min(start + length, source_len)]
             ids.extend(piece)
             targets.extend([IGNORE, *piece[1:]])
-        return Sequence_(ids, targets, "copy")
+        return _Sample(ids, targets, "copy")
 
-    def _facts(self, rng: random.Random) -> Sequence_:
-        num_facts = rng.randint(1, self.curriculum.num_facts)
-        facts = make_facts(rng, self._words, TRAINING_FAMILIES, num_facts + 1)
-        absent, facts = facts[0], facts[1:]
-        statements = [fact.statement for fact in facts]
-        if rng.random() < 0.7:
-            for _ in range(rng.randint(1, 3)):
-                noise = self._passages.sample(rng, rng.randint(40, 200)).replace("\n", " ")
-                statements.insert(rng.randint(0, len(statements)), noise)
-        separator = rng.choice((" ", "\n"))
-        ids = self._encode(separator.join(statements) + "\n")
-        room = self._config.window - 8
-        ids = ids[: room - 60]
-        targets = list(ids) if rng.random() < 0.2 else [IGNORE] * len(ids)
-        while len(ids) < room:
-            unknown = rng.random() < self._config.unknown_share
-            fact = absent if unknown else rng.choice(facts)
-            answer = UNKNOWN_ANSWER if unknown else fact.answer
-            self._ask(ids, targets, fact.question, answer)
-        return Sequence_(ids, targets, "facts")
+    def _facts(self, rng: random.Random, window: int) -> _Sample:
+        """Several small readings one after the other: a few facts, some of them in running text."""
+        sample = _Sample([], [], "facts")
+        while len(sample.ids) < window // 2:
+            num_facts = rng.randint(1, self.curriculum.num_facts)
+            absent, *facts = make_facts(rng, self._words, TRAINING_FAMILIES, num_facts + 1)
+            statements = [fact.statement for fact in facts]
+            if rng.random() < 0.6:
+                for _ in range(rng.randint(1, 3)):
+                    noise = self._passages.sample(rng, rng.randint(30, 150))
+                    statements.insert(rng.randint(0, len(statements)), " ".join(noise.split()))
+            passage = rng.choice((" ", "\n")).join(statements)
+            is_unknown = rng.random() < self._config.unknown_share
+            fact = absent if is_unknown else rng.choice(facts)
+            answer = UNKNOWN_ANSWER if is_unknown else fact.answer
+            self._read(sample, fact.question, passage, answer)
+        return sample
 
-    def _passage_question(self, rng: random.Random) -> Sequence_:
+    def _passage_question(self, rng: random.Random, window: int) -> _Sample:
         question = rng.choice(self._questions)
-        ids = self._encode(question.passage.strip() + "\n")[: self._config.window - 60]
-        targets = list(ids)
-        for asked, answer in rng.sample(question.pairs, min(3, len(question.pairs))):
-            self._ask(ids, targets, asked, answer)
-        return Sequence_(ids, targets, "passages")
+        asked, answer = rng.choice(question.pairs)
+        place = max(0, question.passage.find(answer))
+        start = max(0, place - rng.randint(0, 400))
+        passage = " ".join(
+            question.passage[start : place + len(answer) + rng.randint(1, 200)].split()
+        )
+        sample = _Sample([], [], "passages")
+        self._read(sample, asked, passage, answer)
+        return sample
 
-    def _ask(self, ids: list[int], targets: list[int], question: str, answer: str) -> None:
-        prompt = self._encode(question_prompt(question))
+    def _read(self, sample: _Sample, question: str, passage: str, answer: str) -> None:
+        prompt = self._encode(question_before(question))
+        prompt += self._encode(passage + "\n")
+        prompt += self._encode(question_after(question))
         reply = [*self._encode(answer_text(answer)), self._end]
-        ids.extend(prompt + reply)
-        targets.extend([IGNORE] * len(prompt) + reply)
+        sample.ids.extend(prompt + reply)
+        sample.targets.extend([IGNORE] * len(prompt) + reply)
 
 
 _TASKS = ("text", "copy", "facts", "passages")

@@ -36,7 +36,11 @@ def read_squad(path: Path, *, held_out: bool) -> list[PassageQuestion]:
             PassageQuestion(
                 article["title"],
                 paragraph["context"],
-                tuple((qa["question"].strip(), qa["answers"][0]["text"]) for qa in paragraph["qas"] if qa["answers"]),
+                tuple(
+                    (qa["question"].strip(), qa["answers"][0]["text"])
+                    for qa in paragraph["qas"]
+                    if qa["answers"]
+                ),
             )
             for article in articles
             if is_held_out(article["title"]) == held_out
@@ -62,14 +66,19 @@ def read_fairytaleqa(folder: Path, *, held_out: bool) -> list[PassageQuestion]:
         if is_held_out(title) != held_out:
             continue
         with story.open(newline="", encoding="utf-8") as file:
-            sections = {row["section"]: row["text"].replace("\n", " ") for row in csv.DictReader(file)}
+            sections = {
+                row["section"]: row["text"].replace("\n", " ") for row in csv.DictReader(file)
+            }
         pairs = defaultdict(list)
         questions = folder / "questions" / story.parent.name / f"{title}-questions.csv"
         with questions.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
                 if row["cor_section"] in sections and row["answer1"]:
-                    pairs[row["cor_section"]].append((row["question"].strip(), row["answer1"].strip(" .")))
+                    pairs[row["cor_section"]].append(
+                        (row["question"].strip(), row["answer1"].strip(" ."))
+                    )
         result.extend(
-            PassageQuestion(title, sections[section], tuple(asked)) for section, asked in pairs.items()
+            PassageQuestion(title, sections[section], tuple(asked))
+            for section, asked in pairs.items()
         )
     return result

@@ -132,9 +132,13 @@ class WordBank:
             "time": lambda rng: f"{rng.randint(1, 12)}:{rng.randrange(0, 60, 5):02d}",
             "code": self._code,
             "count": lambda rng: str(rng.randint(2, 99)),
-            "price": lambda rng: f"{rng.randint(2, 950)} {rng.choice(('dollars', 'pounds', 'euros'))}",
+            "price": lambda rng: (
+                f"{rng.randint(2, 950)} {rng.choice(('dollars', 'pounds', 'euros'))}"
+            ),
             "nickname": self._invented,
-            "firm": lambda rng: f"{self._surname(rng)} {rng.choice(('Works', 'Bank', 'Press', 'Mill', 'Lines'))}",
+            "firm": lambda rng: (
+                f"{self._surname(rng)} {rng.choice(('Works', 'Bank', 'Press', 'Mill', 'Lines'))}"
+            ),
         }
 
     @property
@@ -172,7 +176,9 @@ class WordBank:
     def _invented(self, rng: random.Random) -> str:
         while True:
             syllables = (
-                rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") + rng.choice(("", "", "n", "r", "l", "s"))
+                rng.choice("bcdfghjklmnprstvwz")
+                + rng.choice("aeiou")
+                + rng.choice(("", "", "n", "r", "l", "s"))
                 for _ in range(rng.randint(2, 3))
             )
             word = "".join(syllables).capitalize()

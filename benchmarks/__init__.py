@@ -1,0 +1,1 @@
+"""Benchmarks: one file a task; run with `python -m benchmarks NAME --help`."""

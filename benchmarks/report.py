@@ -1,0 +1,71 @@
+"""Means with confidence intervals, and tables of them. Knows no task."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Share:
+    """How many of `total` came out right."""
+
+    right: int
+    total: int
+
+    @property
+    def mean(self) -> float:
+        """In `0..1`; 0 when nothing was asked."""
+        return self.right / self.total if self.total else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval."""
+        if not self.total:
+            return (0.0, 1.0)
+        z, n, p = 1.96, self.total, self.mean
+        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return (max(0.0, middle - half), min(1.0, middle + half))
+
+    def __add__(self, other: Share) -> Share:
+        return Share(self.right + other.right, self.total + other.total)
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.mean:.3f} ({low:.2f}–{high:.2f})"
+
+
+def share(flags: Sequence[bool]) -> Share:
+    """Count the true ones."""
+    return Share(sum(flags), len(flags))
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as GitHub shows it."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def environment() -> dict[str, Any]:
+    """When and on what a figure was taken."""
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "torch": torch.__version__,
+    }
+
+
+def save_json(path: Path | None, result: Mapping[str, Any]) -> None:
+    """Write a result, with the environment that it was taken in."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({**environment(), **result}, indent=2) + "\n")

@@ -1,0 +1,146 @@
+"""The demo: one process reads a novel and a diary, another answers from them.
+
+`make demo` runs it. The second process is started fresh: all that it knows is in one file.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.tree import Tree
+
+from lmos import Session, load_model
+from lmos.retriever import Retrieval
+from lmos.session import Answer
+
+TEXTS = Path(__file__).parent / "texts"
+NOVEL = "the-hound-of-the-baskervilles.txt"
+DIARY = "diary.md"
+
+QUESTIONS = (
+    "What is the code of the garage door?",
+    "Where does Uncle Walter keep the spare key?",
+    "What is the name of Helena Marsh's parrot?",
+    "What is Nadia Brook allergic to?",
+    "When does the train to Norwich leave?",
+    "What did Uncle Walter hide?",
+    "How many lanterns are in the boathouse?",
+    "What was engraved upon the stick of James Mortimer?",
+    "Where does Stapleton live with his sister?",
+)
+
+console = Console(highlight=False)
+
+
+def write(store: Path) -> None:
+    """Process one: create a store and add a novel and a diary."""
+    session = Session.create(store)
+    for name in (NOVEL, DIARY):
+        text = (TEXTS / name).read_text(encoding="utf-8")
+        total = len(session.model.encode(text))
+        start = time.perf_counter()
+        bar = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f} tokens"),
+            TimeElapsedColumn(),
+            console=console,
+        )
+        with bar:
+            task = bar.add_task(name, total=total)
+            session.add(name, text, progress=lambda count: bar.advance(task, count))
+        seconds = time.perf_counter() - start
+        console.print(
+            f"  {total:,} tokens in {seconds:.1f} s, {total / seconds:,.0f} tokens a second"
+        )
+    session.close()
+
+
+def ask(store: Path) -> None:
+    """Process two: open the store and ask."""
+    session = Session.open(store, read_only=True)
+    answers = []
+    for number, question in enumerate(QUESTIONS):
+        answer = session.ask(question).complete()
+        answers.append(answer)
+        console.print(f"\n[bold]{question}[/bold]\n  → {answer.text or '(nothing)'}")
+        for citation in answer.citations[:2]:
+            place = f"{citation.source} bytes {citation.start_byte}–{citation.end_byte}"
+            console.print(
+                f"    [dim]{place}:[/dim] {' '.join(citation.text.split())}", soft_wrap=True
+            )
+        if number == 0:
+            console.print(_walk(session, answer.retrieval))
+    console.print(_figures(session, store, answers))
+    session.close()
+
+
+def _walk(session: Session, retrieval: Retrieval) -> Tree:
+    tree = Tree("    the walk, best three of every level")
+    for level in retrieval.walk:
+        branch = tree.add(
+            f"level {level.level}: {level.num_candidates} candidates, {len(level.kept)} kept"
+        )
+        for node_id, score in level.kept[:3]:
+            node = session.store.nodes([node_id])[0]
+            text = session.store.text(node_id.source_id, node.byte_span).decode(errors="replace")
+            branch.add(f"{score:6.2f}  {' '.join(text.split())[:80]}…")
+    return tree
+
+
+def _figures(session: Session, store: Path, answers: list[Answer]) -> Table:
+    tokens = sum(source.num_tokens for source in session.sources())
+    first = sorted(answer.timing.get("first_token", answer.timing["total"]) for answer in answers)
+    reading = _seconds_to_read(session, tokens)
+    table = Table(title="\nwhat it takes", title_justify="left", show_header=False)
+    table.add_row("tokens in the store", f"{tokens:,}")
+    table.add_row("bytes on disk per token, text included", f"{store.stat().st_size / tokens:.0f}")
+    table.add_row("time to first token, median", f"{1000 * first[len(first) // 2]:.0f} ms")
+    table.add_row("reading everything again, same model", f"{1000 * reading:,.0f} ms")
+    table.add_row("ratio", f"1 / {reading / first[len(first) // 2]:.0f}")
+    return table
+
+
+@torch.no_grad()
+def _seconds_to_read(session: Session, num_tokens: int) -> float:
+    """One forward over as many tokens, in windows as long as the model takes: a lower bound."""
+    model = session.model
+    window = model.max_positions
+    ids_BT = torch.randint(2, model.vocab_size, (1, window))
+    num_windows = -(-num_tokens // window)
+    start = time.perf_counter()
+    for _ in range(num_windows):
+        model.forward(model.embed(ids_BT))
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Run both processes, or the one that is named."""
+    if len(sys.argv) == 3:
+        {"write": write, "ask": ask}[sys.argv[1]](Path(sys.argv[2]))
+        return
+    model = load_model()
+    parameters = sum(weights.numel() for weights in model.module.parameters())
+    console.print(
+        f"lmos with {model.name}, {parameters / 1e6:.1f} million parameters, on the CPU\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "demo.lmos"
+        for step, title in (
+            ("write", "process one reads"),
+            ("ask", "process two, started fresh, answers"),
+        ):
+            console.rule(title, align="left")
+            subprocess.run([sys.executable, __file__, step, str(store)], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,358 @@
+"""The retriever: what a walk visits, what it returns, and that it leaves no trace."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from building import children_of, filled_store, prose, put, small_manifest
+from trees import observe
+
+from lmos.builder import SourceText, TreeBuilder
+from lmos.errors import ConfigError, QueryError
+from lmos.model import BaseModel
+from lmos.nodes import Hit, NodeId, Span
+from lmos.retriever import Retrieval, RetrievalConfig, Retriever
+from lmos.scorers import SCORERS, query_vectors
+from lmos.store import AbstractStore
+from lmos.store.memory import MemoryStore
+from lmos.store.sqlite import SQLiteStore
+
+ASKED = [17, 40, 41, 99]
+ALL = 10_000
+TEXTS = {"a": prose(150), "b": prose(80, seed=1), "c": prose(3, seed=2)}
+SCORER = pytest.mark.parametrize("scorer", list(SCORERS))
+
+
+@pytest.fixture(scope="module")
+def store(tiny_llama: BaseModel) -> MemoryStore:
+    return filled_store(tiny_llama, **TEXTS)
+
+
+def retrieve(model: BaseModel, store: AbstractStore, **options: Any) -> Retrieval:
+    return Retriever(model, RetrievalConfig(**options)).retrieve(store, ASKED)
+
+
+def ids_of(retrieval: Retrieval) -> set[NodeId]:
+    return {hit.node.id for hit in retrieval.hits}
+
+
+# The walk
+
+
+@SCORER
+def test_a_walk_that_drops_nothing_keeps_the_leaves_of_a_flat_scan(
+    tiny_llama: BaseModel, store: AbstractStore, scorer: str
+) -> None:
+    tree, flat = (
+        retrieve(tiny_llama, store, strategy=strategy, scorer=scorer, beam=ALL, level=1, budget=ALL)
+        for strategy in ("tree", "flat")
+    )
+    assert ids_of(tree) == ids_of(flat) == set(store.level_ids(1))
+    if scorer == "cached":
+        best = [sorted(found.hits, key=lambda hit: -hit.score)[0].node.id for found in (tree, flat)]
+        assert best[0] == best[1]
+
+
+@SCORER
+@pytest.mark.parametrize(("top_c", "beam"), [(1, 0), (2, 3), (1, 8), (1, ALL)])
+def test_candidates_are_the_roots_and_the_children_of_the_kept(
+    tiny_llama: BaseModel, store: AbstractStore, scorer: str, top_c: int, beam: int
+) -> None:
+    retrieval = retrieve(tiny_llama, store, scorer=scorer, top_c=top_c, beam=beam)
+    above: list[NodeId] = []
+    assert [trace.level for trace in retrieval.walk] == [3, 2, 1]
+    for trace in retrieval.walk:
+        roots = {node_id for node_id in store.root_ids() if node_id.level == trace.level}
+        candidates = roots | {child for node_id in above for child in children_of(store, node_id)}
+        above = [node_id for node_id, _ in trace.kept]
+        assert trace.num_candidates == len(candidates)
+        assert set(above) <= candidates
+        assert min(beam, len(candidates)) <= len(above) <= max(2 * top_c, beam)
+        scores = [score for _, score in trace.kept]
+        assert scores == sorted(scores, reverse=True)
+
+
+@SCORER
+def test_kept_nodes_are_the_best_of_their_candidates(
+    tiny_llama: BaseModel, store: AbstractStore, scorer: str
+) -> None:
+    everything = retrieve(tiny_llama, store, scorer=scorer, strategy="flat", beam=ALL, level=2)
+    best = [kept for kept, _ in everything.walk[0].kept]
+    some = retrieve(tiny_llama, store, scorer=scorer, strategy="flat", top_c=1, beam=5, level=2)
+    kept = [kept for kept, _ in some.walk[0].kept]
+    assert kept[0] == best[0]
+    assert set(kept) <= set(best[:7])
+
+
+def test_the_newest_text_is_found_at_once(tiny_llama: BaseModel) -> None:
+    store = filled_store(tiny_llama, a=TEXTS["a"])
+    newest = put(store, tiny_llama, "new", "Just now. ")
+    assert newest.level_counts == (1, 0, 0)
+    for strategy in ("tree", "flat"):
+        found = retrieve(tiny_llama, store, strategy=strategy, beam=ALL, level=1, budget=ALL)
+        assert NodeId(newest.source_id, 1, 0) in ids_of(found)
+
+
+def test_a_path_starts_at_a_root_and_goes_from_parent_to_child(
+    tiny_llama: BaseModel, store: AbstractStore
+) -> None:
+    retrieval = retrieve(tiny_llama, store, beam=12, budget=ALL)
+    scores = {node_id: score for trace in retrieval.walk for node_id, score in trace.kept}
+    assert {len(hit.path) for hit in retrieval.hits} >= {3}
+    for hit in retrieval.hits:
+        ids = [NodeId(hit.source.source_id, step.level, step.index) for step in hit.path]
+        assert ids[0] in store.root_ids()
+        assert ids[-1] == hit.node.id
+        assert all(child in children_of(store, parent) for parent, child in pairwise(ids))
+        assert [step.score for step in hit.path] == [scores[node_id] for node_id in ids]
+        assert hit.score == hit.path[-1].score
+    flat = retrieve(tiny_llama, store, strategy="flat")
+    assert all(len(hit.path) == 1 and hit.path[0].score == hit.score for hit in flat.hits)
+
+
+# Planted
+
+
+def plant(model: BaseModel, store: MemoryStore, leaf: NodeId) -> set[NodeId]:
+    """Make a leaf and its ancestors what `ASKED` looks for; returns them."""
+    with torch.no_grad():
+        wanted_K = query_vectors(model, [ASKED], model.scoring_layer)[0, 0]
+        text = SourceText("a", TEXTS["a"].encode())
+        (patch,) = TreeBuilder(model, store.manifest).build(store, [text])
+    planted, index, levels = {leaf}, leaf.index, []
+    for level, part in enumerate(patch.levels, 1):
+        if level > 1:
+            above = [n for n, children in enumerate(part.children) if index in range(*children)]
+            index = above[0]
+            planted.add(NodeId(leaf.source_id, level, index))
+        part.keys[index] = wanted_K * 100
+        levels.append(part)
+    store.put_source("a", replace(patch, levels=tuple(levels)))
+    return planted
+
+
+@pytest.mark.parametrize("index", [0, 7, 20])
+@pytest.mark.parametrize("strategy", ["tree", "flat"])
+def test_a_planted_key_is_found_first(tiny_llama: BaseModel, strategy: str, index: int) -> None:
+    store = MemoryStore(small_manifest(tiny_llama))
+    planted = plant(tiny_llama, store, NodeId(1, 1, index))
+    put(store, tiny_llama, "b", TEXTS["b"])
+    retrieval = retrieve(tiny_llama, store, strategy=strategy, top_c=1, beam=1)
+    best = max(retrieval.hits, key=lambda hit: hit.score)
+    assert best.node.id == NodeId(1, 1, index)
+    assert best.is_text
+    assert best.weight > 0.99
+    if strategy == "tree":
+        path = {NodeId(1, step.level, step.index) for step in best.path}
+        assert path == planted
+        assert all(trace.kept[0][0] in planted for trace in retrieval.walk)
+
+
+# What comes back
+
+
+def tokens_of(store: AbstractStore, hit: Hit) -> int:
+    """Positions that a hit takes."""
+    if not hit.is_text:
+        return 1
+    windows = store.windows(hit.source.source_id)
+    ends = [end for window in windows for end in window.token_bytes]
+    return sum(hit.byte_span.start < end <= hit.byte_span.stop for end in ends)
+
+
+@SCORER
+@pytest.mark.parametrize("budget", [1, 5, 30, 100, 1000])
+def test_the_budget_is_kept(
+    tiny_llama: BaseModel, store: AbstractStore, scorer: str, budget: int
+) -> None:
+    for margin in (0, 1, 2):
+        found = retrieve(tiny_llama, store, scorer=scorer, budget=budget, margin=margin, beam=60)
+        sizes = [tokens_of(store, hit) for hit in found.hits]
+        assert 1 <= sum(sizes) <= budget
+        assert len(sizes) <= budget
+    if budget == 30:
+        assert {hit.is_text for hit in found.hits} == {True, False}
+
+
+def test_what_the_budget_allows_is_returned(tiny_llama: BaseModel, store: AbstractStore) -> None:
+    found = retrieve(tiny_llama, store, beam=40, budget=7, level=1)
+    assert len(found.hits) == 7
+    best = sorted((score for _, score in found.walk[-1].kept), reverse=True)[:7]
+    assert sorted((hit.score for hit in found.hits), reverse=True) == best
+
+
+@pytest.mark.parametrize("max_texts", [0, 1, 3])
+def test_no_more_texts_than_wanted_and_they_are_the_best(
+    tiny_llama: BaseModel, store: AbstractStore, max_texts: int
+) -> None:
+    hits = retrieve(tiny_llama, store, max_texts=max_texts, budget=ALL).hits
+    ranked = sorted(hits, key=lambda hit: -hit.score)
+    assert [hit.is_text for hit in ranked] == [True] * max_texts + [False] * (len(hits) - max_texts)
+    assert len(hits) > max_texts
+
+
+@SCORER
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_hits_come_in_time_order_and_their_weights_sum_to_one(
+    tiny_llama: BaseModel, scorer: str, level: int
+) -> None:
+    store = MemoryStore(small_manifest(tiny_llama))
+    for name, time in (("c", 5.0), ("b", 1.0), ("a", 3.0), ("d", 1.0)):
+        put(store, tiny_llama, name, TEXTS.get(name, prose(50, seed=9)), time)
+    hits = retrieve(tiny_llama, store, scorer=scorer, level=level, beam=80, budget=ALL).hits
+    places = [(hit.source.time, hit.source.source_id, hit.byte_span.start) for hit in hits]
+    assert places == sorted(places)
+    assert len({hit.source.name for hit in hits}) >= 3
+    assert sum(hit.weight for hit in hits) == pytest.approx(1)
+    ranked = sorted(hits, key=lambda hit: hit.score)
+    assert all(left.weight <= right.weight for left, right in pairwise(ranked))
+
+
+@pytest.mark.parametrize("margin", [0, 1, 3])
+@pytest.mark.parametrize("max_texts", [3, 100])
+def test_texts_do_not_overlap_and_cover_the_nodes_and_their_neighbours(
+    tiny_llama: BaseModel, store: AbstractStore, margin: int, max_texts: int
+) -> None:
+    config = {"margin": margin, "max_texts": max_texts, "budget": ALL, "beam": 40}
+    hits = [hit for hit in retrieve(tiny_llama, store, **config).hits if hit.is_text]
+    for source in store.sources():
+        spans = [hit.byte_span for hit in hits if hit.source == source]
+        assert all(left.stop <= right.start for left, right in pairwise(spans))
+        covered = {byte for span in spans for byte in range(*span)}
+        wanted = set()
+        for hit in hits:
+            if hit.source == source:
+                index, count = hit.node.id.index, source.level_counts[0]
+                near = range(max(0, index - margin), min(count, index + margin + 1))
+                ids = [hit.node.id._replace(index=place) for place in near]
+                wanted |= {byte for node in store.nodes(ids) for byte in range(*node.byte_span)}
+        assert covered == wanted
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+@pytest.mark.parametrize("strategy", ["tree", "flat"])
+def test_above_the_text_embeddings_come_back(
+    tiny_llama: BaseModel, store: AbstractStore, level: int, strategy: str
+) -> None:
+    hits = retrieve(tiny_llama, store, level=level, strategy=strategy, budget=ALL, beam=ALL).hits
+    assert not any(hit.is_text for hit in hits)
+    assert all(hit.byte_span == hit.node.byte_span for hit in hits)
+    expected = set(store.level_ids(level))
+    if strategy == "tree":
+        # Text too new for that level is found where its roots are.
+        expected |= {node_id for node_id in store.root_ids() if node_id.level < level}
+    assert {hit.node.id for hit in hits} == expected
+
+
+@pytest.mark.parametrize("strategy", ["tree", "flat"])
+@pytest.mark.parametrize("level", [0, 2])
+def test_an_empty_store_has_no_hits(tiny_llama: BaseModel, strategy: str, level: int) -> None:
+    store = MemoryStore(small_manifest(tiny_llama))
+    assert retrieve(tiny_llama, store, strategy=strategy, level=level) == Retrieval((), ())
+
+
+def test_a_question_without_words_is_refused(tiny_llama: BaseModel, store: AbstractStore) -> None:
+    with pytest.raises(QueryError):
+        Retriever(tiny_llama, RetrievalConfig()).retrieve(store, [])
+
+
+# Without a trace
+
+
+def stores_of(tmp_path: Path, model: BaseModel, store: AbstractStore) -> Sequence[AbstractStore]:
+    """A store in memory, and one on disk that may not be written to."""
+    with SQLiteStore.create(tmp_path / "disk", small_manifest(model)) as disk:
+        for second, (name, text) in enumerate(TEXTS.items()):
+            put(disk, model, name, text, float(second))
+    return store, SQLiteStore.open(tmp_path / "disk", read_only=True)
+
+
+@SCORER
+@pytest.mark.parametrize("strategy", ["tree", "flat"])
+def test_retrieval_never_writes(
+    tiny_llama: BaseModel, store: AbstractStore, tmp_path: Path, scorer: str, strategy: str
+) -> None:
+    for any_store in stores_of(tmp_path, tiny_llama, store):
+        with any_store:
+            before, version = observe(any_store), any_store.version
+            files = {path.name: digest(path) for path in tmp_path.iterdir()}
+            first = retrieve(tiny_llama, any_store, scorer=scorer, strategy=strategy)
+            assert retrieve(tiny_llama, any_store, scorer=scorer, strategy=strategy) == first
+            assert observe(any_store) == before
+            assert any_store.version == version
+            assert {path.name: digest(path) for path in tmp_path.iterdir()} == files
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_store_on_disk_returns_what_a_store_in_memory_does(
+    tiny_llama: BaseModel, store: AbstractStore, tmp_path: Path
+) -> None:
+    memory, disk = stores_of(tmp_path, tiny_llama, store)
+    with disk:
+        assert retrieve(tiny_llama, memory) == retrieve(tiny_llama, disk)
+
+
+@SCORER
+def test_what_is_forgotten_never_returns_and_what_stays_is_found_as_before(
+    tiny_llama: BaseModel, scorer: str
+) -> None:
+    store = filled_store(tiny_llama, a=TEXTS["a"], b=TEXTS["b"])
+    store.delete_source("b")
+    alone = filled_store(tiny_llama, a=TEXTS["a"])
+    for options in ({"beam": ALL, "budget": ALL}, {"strategy": "flat"}, {}):
+        found = retrieve(tiny_llama, store, scorer=scorer, **options)
+        assert {hit.source.name for hit in found.hits} == {"a"}
+        assert found == retrieve(tiny_llama, alone, scorer=scorer, **options)
+
+
+def test_no_question_changes_what_another_retrieves(
+    tiny_llama: BaseModel, store: AbstractStore
+) -> None:
+    retriever = Retriever(tiny_llama, RetrievalConfig())
+    before = retriever.retrieve(store, ASKED)
+    retriever.retrieve(store, [4, 5, 6])
+    assert retriever.retrieve(store, ASKED) == before
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("strategy", "trees"),
+        ("scorer", "bm25"),
+        ("top_c", 0),
+        ("beam", -1),
+        ("level", -1),
+        ("budget", 0),
+        ("max_texts", -1),
+        ("margin", -1),
+    ],
+)
+def test_an_option_out_of_range_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: expected"):
+        RetrievalConfig(**{name: value})
+
+
+def test_a_level_that_the_store_lacks_is_refused(tiny_llama: BaseModel, store: AbstractStore) -> None:
+    with pytest.raises(ConfigError, match=r"level: expected 0\.\.3 for this store, got 4"):
+        retrieve(tiny_llama, store, level=4)
+
+
+def test_spans_of_embeddings_below_a_text_stay_as_they_are(
+    tiny_llama: BaseModel, store: AbstractStore
+) -> None:
+    hits = retrieve(tiny_llama, store, max_texts=2, budget=ALL, margin=3).hits
+    assert all(isinstance(hit.byte_span, Span) and len(hit.byte_span) >= 0 for hit in hits)
+    assert all(hit.byte_span == hit.node.byte_span for hit in hits if not hit.is_text)
