@@ -11,7 +11,7 @@ import re
 import string
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import bm25s
@@ -98,9 +98,9 @@ def _read(model: BaseModel, session: Session, hits: Sequence[Hit], question: str
 class Tally:
     """Right answers and found leaves of one way to retrieve."""
 
-    answers: Share = Share(0, 0)
-    opened: Share = Share(0, 0)
-    kept: Share = Share(0, 0)
+    answers: Share = field(default_factory=lambda: Share(0, 0))
+    opened: Share = field(default_factory=lambda: Share(0, 0))
+    kept: Share = field(default_factory=lambda: Share(0, 0))
 
 
 def _contains(hits: Sequence[Hit], place: int) -> bool:
@@ -178,7 +178,7 @@ def make_trial(
     num_chars = int(num_tokens * CHARS_PER_TOKEN)
     if len(haystack) < num_chars:
         raise click.UsageError(
-            f"the haystack has {len(haystack)} characters, {num_chars} are needed for {num_tokens} tokens"
+            f"the haystack has {len(haystack)} characters, {num_tokens} tokens take {num_chars}"
         )
     start = rng.randrange(len(haystack) - num_chars + 1)
     context = hide_facts(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -56,7 +57,7 @@ def write(store: Path) -> None:
         )
         with bar:
             task = bar.add_task(name, total=total)
-            session.add(name, text, progress=lambda count: bar.advance(task, count))
+            session.add(name, text, progress=partial(bar.advance, task))
         seconds = time.perf_counter() - start
         console.print(
             f"  {total:,} tokens in {seconds:.1f} s, {total / seconds:,.0f} tokens a second"

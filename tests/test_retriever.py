@@ -17,7 +17,7 @@ from trees import observe
 from lmos.builder import SourceText, TreeBuilder
 from lmos.errors import ConfigError, QueryError
 from lmos.model import BaseModel
-from lmos.nodes import Hit, NodeId, Span
+from lmos.nodes import Hit, NodeId
 from lmos.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.scorers import SCORERS, query_vectors
 from lmos.store import AbstractStore
@@ -88,16 +88,19 @@ def test_kept_nodes_are_the_best_of_their_candidates(
     some = retrieve(tiny_llama, store, scorer=scorer, strategy="flat", top_c=1, beam=5, level=2)
     kept = [kept for kept, _ in some.walk[0].kept]
     assert kept[0] == best[0]
-    assert set(kept) <= set(best[:7])
+    # The other retrieval token's own choice may be anywhere.
+    assert len(set(kept) - set(best[:5])) <= 1
 
 
 def test_the_newest_text_is_found_at_once(tiny_llama: BaseModel) -> None:
     store = filled_store(tiny_llama, a=TEXTS["a"])
     newest = put(store, tiny_llama, "new", "Just now. ")
-    assert newest.level_counts == (1, 0, 0)
+    assert newest.level_counts[1:] == (0, 0)
+    leaves = {node_id for node_id in store.level_ids(1) if node_id.source_id == newest.source_id}
     for strategy in ("tree", "flat"):
         found = retrieve(tiny_llama, store, strategy=strategy, beam=ALL, level=1, budget=ALL)
-        assert NodeId(newest.source_id, 1, 0) in ids_of(found)
+        assert leaves
+        assert leaves <= ids_of(found)
 
 
 def test_a_path_starts_at_a_root_and_goes_from_parent_to_child(
@@ -158,13 +161,16 @@ def test_a_planted_key_is_found_first(tiny_llama: BaseModel, strategy: str, inde
 # What comes back
 
 
-def tokens_of(store: AbstractStore, hit: Hit) -> int:
-    """Positions that a hit takes."""
-    if not hit.is_text:
-        return 1
-    windows = store.windows(hit.source.source_id)
-    ends = [end for window in windows for end in window.token_bytes]
-    return sum(hit.byte_span.start < end <= hit.byte_span.stop for end in ends)
+def num_positions(store: AbstractStore, hits: Sequence[Hit], margin: int) -> int:
+    """What the hits take: one for each embedding, and the tokens of the nodes opened to text."""
+    tokens = set()
+    for hit in hits:
+        if hit.is_text:
+            index, count = hit.node.id.index, hit.source.level_counts[0]
+            near = range(max(0, index - margin), min(count, index + margin + 1))
+            for node in store.nodes([hit.node.id._replace(index=place) for place in near]):
+                tokens |= {(hit.source.source_id, token) for token in range(*node.children)}
+    return len(tokens) + sum(not hit.is_text for hit in hits)
 
 
 @SCORER
@@ -172,13 +178,14 @@ def tokens_of(store: AbstractStore, hit: Hit) -> int:
 def test_the_budget_is_kept(
     tiny_llama: BaseModel, store: AbstractStore, scorer: str, budget: int
 ) -> None:
+    kinds = set()
     for margin in (0, 1, 2):
-        found = retrieve(tiny_llama, store, scorer=scorer, budget=budget, margin=margin, beam=60)
-        sizes = [tokens_of(store, hit) for hit in found.hits]
-        assert 1 <= sum(sizes) <= budget
-        assert len(sizes) <= budget
-    if budget == 30:
-        assert {hit.is_text for hit in found.hits} == {True, False}
+        hits = retrieve(
+            tiny_llama, store, scorer=scorer, budget=budget, margin=margin, beam=60
+        ).hits
+        kinds |= {hit.is_text for hit in hits}
+        assert 1 <= num_positions(store, hits, margin) <= budget
+    assert kinds == ({True, False} if budget > 4 else {False})
 
 
 def test_what_the_budget_allows_is_returned(tiny_llama: BaseModel, store: AbstractStore) -> None:
@@ -348,11 +355,3 @@ def test_an_option_out_of_range_is_refused_by_name(name: str, value: Any) -> Non
 def test_a_level_that_the_store_lacks_is_refused(tiny_llama: BaseModel, store: AbstractStore) -> None:
     with pytest.raises(ConfigError, match=r"level: expected 0\.\.3 for this store, got 4"):
         retrieve(tiny_llama, store, level=4)
-
-
-def test_spans_of_embeddings_below_a_text_stay_as_they_are(
-    tiny_llama: BaseModel, store: AbstractStore
-) -> None:
-    hits = retrieve(tiny_llama, store, max_texts=2, budget=ALL, margin=3).hits
-    assert all(isinstance(hit.byte_span, Span) and len(hit.byte_span) >= 0 for hit in hits)
-    assert all(hit.byte_span == hit.node.byte_span for hit in hits if not hit.is_text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from lmos.cli.options import (
     retrieval_options,
     store_argument,
 )
-from lmos.cli.output import note, print_json, printable
+from lmos.cli.output import is_interactive, note, print_json, printable
 from lmos.cli.stores import require_store
 from lmos.cli.turns import QUIT, iter_turns
 from lmos.errors import LmosError
@@ -55,7 +54,7 @@ def chat(
 
     config = RetrievalConfig(**retrieval)
     with open_session(store, model, read_only=False) as session:
-        if sys.stdin.isatty():
+        if is_interactive():
             note(f"every turn is remembered in the source {source!r}; {QUIT} leaves")
         try:
             for question in iter_turns():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
 from lmos.cli.options import json_option, store_argument
-from lmos.cli.output import count, print_json, printable
+from lmos.cli.output import count, is_interactive, print_json, printable
 from lmos.cli.stores import require_store
 
 
@@ -35,7 +34,7 @@ def forget(store: Path, source: str, yes: bool, as_json: bool) -> None:
         found = opened.source(source)
         name, tokens = printable(found.name), count(found.num_tokens, "token")
         if not yes:
-            if not sys.stdin.isatty():
+            if not is_interactive():
                 raise click.UsageError("expected --yes, since there is no terminal to ask on")
             click.confirm(f"Forget {name} ({tokens}) for good?", abort=True, err=True)
         opened.delete_source(source)

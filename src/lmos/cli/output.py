@@ -32,6 +32,11 @@ def notes() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
+def is_interactive() -> bool:
+    """Whether somebody types the input."""
+    return sys.stdin.isatty()
+
+
 def note(message: str) -> None:
     """One line on standard error."""
     notes().print(message, style="dim", soft_wrap=True)

@@ -12,13 +12,15 @@ from contextlib import suppress
 
 import click
 
+from lmos.cli.output import is_interactive
+
 QUIT = "/quit"
 _PROMPT = "> "
 
 
 def iter_turns() -> Iterator[str]:
     """Every line that says something, until the end of the input or `/quit`."""
-    for line in _iter_typed() if sys.stdin.isatty() else _iter_piped():
+    for line in _iter_typed() if is_interactive() else _iter_piped():
         turn = line.strip()
         if turn == QUIT:
             return

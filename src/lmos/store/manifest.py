@@ -56,11 +56,13 @@ class Manifest:
         if not self.ratios or any(ratio < 2 for ratio in self.ratios):
             raise ConfigError(f"expected every ratio ≥ 2, got {self.ratios}; choose e.g. 16,4,4")
         if len(self.windows) != len(self.ratios):
-            raise ConfigError(f"expected one window per level, got {self.windows} for {self.ratios}")
+            raise ConfigError(
+                f"expected a window for each level, got {self.windows} for {self.ratios}"
+            )
         for level, (window, ratio) in enumerate(zip(self.windows, self.ratios, strict=True), 1):
             if window < ratio or (level > 1 and window % ratio):
                 raise ConfigError(
-                    f"level {level}: expected a window that is a multiple of its ratio {ratio}, got {window}"
+                    f"level {level}: expected a window of whole spans of {ratio}, got {window}"
                 )
         for name, value, allowed in (
             ("mask", self.mask_mode, MASK_MODES),
@@ -95,7 +97,7 @@ class Manifest:
             raise StoreCorrupt(f"the manifest cannot be read: {error!r}") from error
         if version > FORMAT_VERSION:
             raise StoreMismatch(
-                f"the store has format {version}, this lmos reads up to {FORMAT_VERSION}; upgrade lmos"
+                f"the store has format {version}, this lmos reads {FORMAT_VERSION}; upgrade lmos"
             )
         try:
             values["ratios"] = tuple(values["ratios"])
@@ -110,14 +112,19 @@ class Manifest:
         Raises:
             StoreMismatch: Says each value that differs and what to do.
         """
-        differences = [
-            f"  {field.name}: the store has {getattr(self, field.name)!r}, you brought {getattr(other, field.name)!r}"
+        pairs = [
+            (field.name, getattr(self, field.name), getattr(other, field.name))
             for field in fields(self)
-            if field.name != "base_model" and getattr(self, field.name) != getattr(other, field.name)
+            if field.name != "base_model"
+        ]
+        differences = [
+            f"  {name}: the store has {mine!r}, you brought {yours!r}"
+            for name, mine, yours in pairs
+            if mine != yours
         ]
         if differences:
             raise StoreMismatch(
                 "the store was written by another model:\n"
                 + "\n".join(differences)
-                + f"\nOpen it with {self.base_model!r}, or make a new store and add the sources again."
+                + f"\nOpen it with {self.base_model!r}, or add the sources to a new store."
             )

@@ -19,7 +19,7 @@ from lmos.errors import ConfigError
 
 _PREVIOUS_SHARPNESS = 12.0
 _MATCH_GAIN = 5.0
-_COPY_GAIN = 10.0
+_COPY_GAIN = 8.0
 _WRITE_GAIN = 2.0
 _SLOWEST_SHARE = 0.5
 _RANDOM_GAIN = 0.1
@@ -53,7 +53,7 @@ def write_induction_heads(module: Any, embedding_std: float = 1.0, seed: int = 0
     generator = torch.Generator().manual_seed(seed)
     frames = [_frame(width, head_width, generator) for _ in range(3)]
     _write_previous_token_head(layers[0].self_attn, *frames[:2], embedding_std, module)
-    _write_induction_head(layers[1].self_attn, *frames, embedding_std)
+    _write_induction_head(layers[1].self_attn, *frames, _COPY_GAIN * embedding_std)
 
 
 def _frame(width: int, rank: int, generator: torch.Generator) -> Tensor:
@@ -79,7 +79,7 @@ def _write_previous_token_head(
 
 
 def _write_induction_head(
-    attention: Any, read: Tensor, write: Tensor, copy: Tensor, scale: float
+    attention: Any, read: Tensor, write: Tensor, copy: Tensor, gain: float
 ) -> None:
     """Head 0: queries from the current token, keys from what the previous-token head wrote."""
     rank = len(read)
@@ -91,4 +91,4 @@ def _write_induction_head(
     attention.q_proj.weight[:rank] = _MATCH_GAIN * slow[:, None] * read
     attention.k_proj.weight[:rank] = _MATCH_GAIN * slow[:, None] * write
     attention.v_proj.weight[:rank] = copy
-    attention.o_proj.weight[:, :rank] = _COPY_GAIN * scale * copy.T
+    attention.o_proj.weight[:, :rank] = gain * copy.T

@@ -26,8 +26,9 @@ class LoopConfig:
 
     Attributes:
         num_steps: Optimiser steps in all, those before a resume included.
-        learning_rate: Peak of the schedule for Adam's parameters (norms, biases, scalars).
-        embedding_learning_rate: Peak for embeddings, in units of their own standard deviation.
+        learning_rate: Peak of the schedule for Adam's parameters (norms, biases, scalars), in
+            units of their own root mean square at the start where that is not zero.
+        embedding_learning_rate: Peak for embeddings, in the same units.
         matrix_learning_rate: Peak for the hidden matrices, which Muon updates.
         warmup_steps: Linear rise at the start; a linear fall to 10 % follows over the last 60 %.
         weight_decay: Decoupled, on matrices only.
@@ -76,11 +77,11 @@ def make_optimizers(module: nn.Module, config: LoopConfig) -> list[torch.optim.O
             continue
         if parameter.ndim == 2 and ".layers." in f".{name}":
             matrices.append(parameter)
-        elif parameter.ndim == 2:
-            scale = parameter.detach().std().item() or 1.0
-            groups.append({"params": [parameter], "lr": config.embedding_learning_rate * scale})
         else:
-            groups.append({"params": [parameter], "lr": config.learning_rate})
+            is_embedding = parameter.ndim == 2
+            rate = config.embedding_learning_rate if is_embedding else config.learning_rate
+            size = parameter.detach().square().mean().sqrt().item()
+            groups.append({"params": [parameter], "lr": rate * (size or 1.0)})
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)
     ]
@@ -136,8 +137,8 @@ def run_loop(
             loss, metrics = objective(step)
         if not math.isfinite(loss.item()):
             raise DataError(
-                f"the loss of step {step} is {loss.item()}; the last good checkpoint is in {folder}. "
-                "Lower the learning rate and resume."
+                f"the loss of step {step} is {loss.item()}; the last good checkpoint is in "
+                f"{folder}. Lower the learning rate and resume."
             )
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)

@@ -175,7 +175,7 @@ class CompressionObjective:
         levels: Sequence[_Level],
         asked: Sequence[tuple[int, GoldQuestion]],
     ) -> tuple[Tensor, dict[str, float]]:
-        """InfoNCE at every level: the gold nodes against all others of the step and of the queue."""
+        """InfoNCE at every level: gold nodes against all others of the step and of the queue."""
         losses, metrics = [], {}
         for number, level in enumerate(levels, 1):
             if len(level.keys_NK) == 0:

@@ -32,7 +32,7 @@ class PretrainConfig:
     Attributes:
         window: Tokens in a training sequence.
         batch_size: Sequences in a step.
-        copy_window: Tokens in a sequence while copying is still being learned; the batch grows to match.
+        copy_window: Tokens in a sequence until copying is learned; the batch grows to match.
         copy_share: Share of copy sequences once facts have begun.
         text_share: Share of plain text.
         passage_share: Share of questions about real passages, once facts have begun.
@@ -179,7 +179,7 @@ class PretrainObjective:
         return _Sample(ids, list(ids), "text")
 
     def _copy(self, rng: random.Random, window: int) -> _Sample:
-        """Pieces of random length from random places come again; only what comes again is learned."""
+        """Pieces of random length and place come again; only what comes again is learned."""
         source_len = rng.randint(6, window // 2)
         if rng.random() < 0.5:
             ids = self._encode(self._passages.sample(rng, source_len * 6 + 20))[:source_len]

@@ -13,95 +13,130 @@ from lmos.training.corpus import is_held_out
 
 HELD_OUT_WORDS = 0.2
 
-FIRST_NAMES = """Ada Agnes Albert Alice Amir Amos Anna Arthur Basil Beatrice Bella Boris Bruno Carl
-Carmen Cecil Celia Chen Clara Colin Cora Cyrus Daisy Daniel David Della Diego Dora Edgar Edith Elias
-Eliza Ella Elsa Emil Emma Enid Eric Esther Eva Fatima Felix Fiona Flora Frank Freya George Gilbert
-Grace Greta Gustav Hanna Harold Hassan Hazel Helen Henry Hilda Hugo Ida Igor Ines Irene Isaac Ivan
-Ivy Jack Jacob James Jane Jasper Joan Joel John Jonas Joseph Judith Julia Karim Karl Kate Kenji Laura
-Leila Leo Leon Lewis Lily Linda Lola Louis Lucy Luis Lydia Mabel Magnus Marco Maria Mark Martha Martin
-Mary Max Maya Miles Milo Mina Mira Mona Nadia Nancy Nathan Nell Nina Noah Nora Olaf Olga Oliver Omar
-Oscar Otto Owen Pablo Paul Pearl Peter Petra Philip Priya Quentin Rachel Ralph Ravi Rita Robert Rosa
-Rose Rufus Ruth Sally Samir Samuel Sandra Sara Silas Simon Sofia Stella Susan Tara Theo Thomas Tilda
-Tom Una Vera Victor Viola Walter Wanda Wendy Wilma Yara Yusuf Zara Zelda""".split()
-
-SURNAME_STARTS = """Ash Bar Beck Black Brad Bren Brook Cald Carl Chil Clif Cor Dal Dar Den Drum Eld Far
-Fen Fin Fox Gar Gil Glen Grey Hal Har Hart Haw Hol Hux Ken Kirk Lang Lin Lock Mar Mel Mill Mor Nor
-Oak Pem Pen Quin Rad Red Ros Row San Sel Shel Stan Stoke Sum Thorn Tre Van Wal War Wel Whit Wil Win
-Wood Yar""".split()
-SURNAME_ENDS = """berg bridge by combe croft dale den er field ford gate ham hurst ing ington land ley
-low man mere mont more ner ney ridge sby sen ski son stead ston ter ton vale well wick win worth
+FIRST_NAMES = """
+Ada Agnes Albert Alice Amir Amos Anna Arthur Basil Beatrice Bella Boris Bruno Carl Carmen Cecil
+Celia Chen Clara Colin Cora Cyrus Daisy Daniel David Della Diego Dora Edgar Edith Elias Eliza
+Ella Elsa Emil Emma Enid Eric Esther Eva Fatima Felix Fiona Flora Frank Freya George Gilbert
+Grace Greta Gustav Hanna Harold Hassan Hazel Helen Henry Hilda Hugo Ida Igor Ines Irene Isaac
+Ivan Ivy Jack Jacob James Jane Jasper Joan Joel John Jonas Joseph Judith Julia Karim Karl Kate
+Kenji Laura Leila Leo Leon Lewis Lily Linda Lola Louis Lucy Luis Lydia Mabel Magnus Marco Maria
+Mark Martha Martin Mary Max Maya Miles Milo Mina Mira Mona Nadia Nancy Nathan Nell Nina Noah
+Nora Olaf Olga Oliver Omar Oscar Otto Owen Pablo Paul Pearl Peter Petra Philip Priya Quentin
+Rachel Ralph Ravi Rita Robert Rosa Rose Rufus Ruth Sally Samir Samuel Sandra Sara Silas Simon
+Sofia Stella Susan Tara Theo Thomas Tilda Tom Una Vera Victor Viola Walter Wanda Wendy Wilma
+Yara Yusuf Zara Zelda
 """.split()
 
-ADJECTIVES = """amber ancient antique big black blue brass broken bronze brown cheap clean copper cracked
-crimson crystal curious dark dusty empty faded fancy folded foreign gilded glass golden green grey heavy
-hidden huge iron ivory jade large leather light little locked long marble narrow new old orange oval
-painted pale pink plain purple red round rusty scarlet shiny short silk silver small square steel stolen
-striped tall tin tiny velvet violet white wide wooden yellow""".split()
-
-THINGS = """album anchor axe bag ball banner barrel basket bell belt bicycle blanket boat book boot bottle
-bowl box bracelet brush bucket button cage camera candle cape carpet chain chair chart chest clock cloak
-coat coin compass crate cross crown cup curtain dagger desk diary dish doll drum envelope fan file flag
-flask flute folder fork garment globe glove goblet guitar hammer harp hat helmet horn jacket jar jug
-kettle key kite knife ladder lamp lantern laptop lens letter locket lute magnet map mask medal mirror mug
-necklace needle notebook oar organ paddle painting pan parcel passport pen pencil phone photo piano pillow
-pipe plate pot printer pump purse puzzle quilt radio rake razor ribbon ring robe rope ruler saddle saw
-scarf sceptre scissors scroll shawl shield shirt shoe shovel sofa spade spoon stamp statue stool suitcase
-sword table tablet tent ticket tie torch toy tray trophy trumpet trunk tunic umbrella vase vest violin
-wagon wallet watch wheel whistle wreath""".split()
-
-PLACES = """attic bakery balcony bank barn basement bathroom bedroom boathouse cabin cathedral cave cellar
-chapel church classroom closet corridor cottage courtyard cupboard dairy dining room drawer farm fireplace
-forge fountain gallery garage garden greenhouse hallway harbour hospital hotel inn kitchen laboratory
-larder laundry library lighthouse loft market meadow mill monastery museum nursery office orchard palace
-pantry park pharmacy pier pond porch prison quarry school shed stable station studio study tavern temple
-terrace theatre tower tunnel vault vineyard warehouse wardrobe workshop yard""".replace(
-    "dining room", "dining-room"
-).split()
-
-CITIES = """Aberdeen Algiers Amman Ankara Athens Baku Bangkok Basel Beirut Belgrade Berlin Bergen Bogota
-Boston Bremen Bristol Brussels Budapest Cairo Calcutta Caracas Chicago Cologne Dakar Dallas Damascus Delhi
-Denver Dresden Dublin Durban Florence Geneva Genoa Ghent Glasgow Hamburg Hanoi Havana Helsinki Istanbul
-Jakarta Karachi Kiev Kyoto Lagos Leeds Lima Lisbon London Lyon Madrid Malaga Manila Marseille Miami Milan
-Minsk Montreal Moscow Munich Nairobi Naples Nice Odessa Osaka Oslo Oxford Palermo Paris Perth Porto Prague
-Quebec Quito Riga Rome Santiago Seoul Seville Shanghai Sofia Stockholm Sydney Tampa Tehran Tokyo Toledo
-Toronto Trieste Tunis Turin Utrecht Valencia Venice Verona Vienna Warsaw York Zagreb Zurich""".split()
-
-JOBS = """accountant actor architect astronomer baker banker barber blacksmith bookseller botanist builder
-butcher captain carpenter chemist clerk coach cook dentist designer detective doctor driver editor
-electrician engineer farmer fisherman gardener geologist glazier goldsmith guard hunter janitor jeweller
-journalist judge lawyer librarian locksmith mason mechanic merchant midwife miller miner musician notary
-nurse painter pharmacist photographer physicist pilot plumber poet porter postman potter priest printer
-professor programmer sailor sculptor shepherd shoemaker singer smith soldier surgeon surveyor tailor
-teacher translator undertaker waiter watchmaker weaver""".split()
-
-FOODS = """almonds apples apricots asparagus bacon bananas beans beef biscuits bread broccoli butter cabbage
-cake carrots cheese cherries chicken chocolate coconut cod coffee crab cucumber curry dates dumplings eggs
-figs garlic ginger grapes ham herring honey lamb lemons lentils lobster mango melon milk mushrooms mustard
-noodles nuts oatmeal olives onions oranges oysters pancakes pasta peaches pears peas pepper pickles pie
-pineapple pizza plums porridge potatoes pumpkin radishes raisins rice salad salmon salt sausages soup
-spinach squash stew sugar tea toast tomatoes trout tuna turkey vanilla venison vinegar walnuts yoghurt
+SURNAME_STARTS = """
+Ash Bar Beck Black Brad Bren Brook Cald Carl Chil Clif Cor Dal Dar Den Drum Eld Far Fen Fin Fox
+Gar Gil Glen Grey Hal Har Hart Haw Hol Hux Ken Kirk Lang Lin Lock Mar Mel Mill Mor Nor Oak Pem
+Pen Quin Rad Red Ros Row San Sel Shel Stan Stoke Sum Thorn Tre Van Wal War Wel Whit Wil Win Wood
+Yar
+""".split()
+SURNAME_ENDS = """
+berg bridge by combe croft dale den er field ford gate ham hurst ing ington land ley low man
+mere mont more ner ney ridge sby sen ski son stead ston ter ton vale well wick win worth
 """.split()
 
-ANIMALS = """badger bear beaver canary cat cobra cow crow deer dog dolphin donkey duck eagle falcon ferret
-fox frog goat goose hamster hare hawk hedgehog hen horse lizard lynx magpie mole monkey mouse mule newt
-otter owl ox panther parrot peacock pig pigeon pony rabbit ram rat raven robin rooster salamander seal
-sheep snake sparrow squirrel stork swan tiger toad tortoise turtle weasel wolf""".split()
+ADJECTIVES = """
+amber ancient antique big black blue brass broken bronze brown cheap clean copper cracked
+crimson crystal curious dark dusty empty faded fancy folded foreign gilded glass golden green
+grey heavy hidden huge iron ivory jade large leather light little locked long marble narrow new
+old orange oval painted pale pink plain purple red round rusty scarlet shiny short silk silver
+small square steel stolen striped tall tin tiny velvet violet white wide wooden yellow
+""".split()
 
-COLOURS = """amber beige black blue brown crimson gold green grey indigo ivory lilac maroon orange pink
-purple red scarlet silver turquoise violet white yellow""".split()
+THINGS = """
+album anchor axe bag ball banner barrel basket bell belt bicycle blanket boat book boot bottle
+bowl box bracelet brush bucket button cage camera candle cape carpet chain chair chart chest
+clock cloak coat coin compass crate cross crown cup curtain dagger desk diary dish doll drum
+envelope fan file flag flask flute folder fork garment globe glove goblet guitar hammer harp hat
+helmet horn jacket jar jug kettle key kite knife ladder lamp lantern laptop lens letter locket
+lute magnet map mask medal mirror mug necklace needle notebook oar organ paddle painting pan
+parcel passport pen pencil phone photo piano pillow pipe plate pot printer pump purse puzzle
+quilt radio rake razor ribbon ring robe rope ruler saddle saw scarf sceptre scissors scroll
+shawl shield shirt shoe shovel sofa spade spoon stamp statue stool suitcase sword table tablet
+tent ticket tie torch toy tray trophy trumpet trunk tunic umbrella vase vest violin wagon wallet
+watch wheel whistle wreath
+""".split()
 
-SUBJECTS = """algebra anatomy archery astronomy botany calligraphy carpentry chemistry chess cooking dancing
-drawing economics embroidery fencing gardening geography geology geometry history juggling knitting law
-logic medicine music painting philosophy physics poetry pottery rowing sailing sculpture singing skating
-sewing swimming tennis theology weaving wrestling""".split()
+PLACES = """
+attic bakery balcony bank barn basement bathroom bedroom boathouse cabin cathedral cave cellar
+chapel church classroom closet corridor cottage courtyard cupboard dairy drawer farm fireplace
+forge fountain gallery garage garden greenhouse hallway harbour hospital hotel inn kitchen
+laboratory larder laundry library lighthouse loft market meadow mill monastery museum nursery
+office orchard palace pantry park pharmacy pier pond porch prison quarry school shed stable
+station studio study tavern temple terrace theatre tower tunnel vault vineyard warehouse
+wardrobe workshop yard
+""".split()
 
-LANGUAGES = """Arabic Basque Bengali Bulgarian Catalan Chinese Croatian Czech Danish Dutch English Estonian
-Finnish French Gaelic Georgian German Greek Hebrew Hindi Hungarian Icelandic Irish Italian Japanese Korean
-Latin Latvian Malay Mongolian Norwegian Persian Polish Portuguese Romanian Russian Serbian Spanish Swahili
-Swedish Tamil Thai Turkish Ukrainian Urdu Vietnamese Welsh Zulu""".split()
+CITIES = """
+Aberdeen Algiers Amman Ankara Athens Baku Bangkok Basel Beirut Belgrade Berlin Bergen Bogota
+Boston Bremen Bristol Brussels Budapest Cairo Calcutta Caracas Chicago Cologne Dakar Dallas
+Damascus Delhi Denver Dresden Dublin Durban Florence Geneva Genoa Ghent Glasgow Hamburg Hanoi
+Havana Helsinki Istanbul Jakarta Karachi Kiev Kyoto Lagos Leeds Lima Lisbon London Lyon Madrid
+Malaga Manila Marseille Miami Milan Minsk Montreal Moscow Munich Nairobi Naples Nice Odessa
+Osaka Oslo Oxford Palermo Paris Perth Porto Prague Quebec Quito Riga Rome Santiago Seoul Seville
+Shanghai Sofia Stockholm Sydney Tampa Tehran Tokyo Toledo Toronto Trieste Tunis Turin Utrecht
+Valencia Venice Verona Vienna Warsaw York Zagreb Zurich
+""".split()
 
-MONTHS = """January February March April May June July August September October November December""".split()
+JOBS = """
+accountant actor architect astronomer baker banker barber blacksmith bookseller botanist builder
+butcher captain carpenter chemist clerk coach cook dentist designer detective doctor driver
+editor electrician engineer farmer fisherman gardener geologist glazier goldsmith guard hunter
+janitor jeweller journalist judge lawyer librarian locksmith mason mechanic merchant midwife
+miller miner musician notary nurse painter pharmacist photographer physicist pilot plumber poet
+porter postman potter priest printer professor programmer sailor sculptor shepherd shoemaker
+singer smith soldier surgeon surveyor tailor teacher translator undertaker waiter watchmaker
+weaver
+""".split()
+
+FOODS = """
+almonds apples apricots asparagus bacon bananas beans beef biscuits bread broccoli butter
+cabbage cake carrots cheese cherries chicken chocolate coconut cod coffee crab cucumber curry
+dates dumplings eggs figs garlic ginger grapes ham herring honey lamb lemons lentils lobster
+mango melon milk mushrooms mustard noodles nuts oatmeal olives onions oranges oysters pancakes
+pasta peaches pears peas pepper pickles pie pineapple pizza plums porridge potatoes pumpkin
+radishes raisins rice salad salmon salt sausages soup spinach squash stew sugar tea toast
+tomatoes trout tuna turkey vanilla venison vinegar walnuts yoghurt
+""".split()
+
+ANIMALS = """
+badger bear beaver canary cat cobra cow crow deer dog dolphin donkey duck eagle falcon ferret
+fox frog goat goose hamster hare hawk hedgehog hen horse lizard lynx magpie mole monkey mouse
+mule newt otter owl ox panther parrot peacock pig pigeon pony rabbit ram rat raven robin rooster
+salamander seal sheep snake sparrow squirrel stork swan tiger toad tortoise turtle weasel wolf
+""".split()
+
+COLOURS = """
+amber beige black blue brown crimson gold green grey indigo ivory lilac maroon orange pink
+purple red scarlet silver turquoise violet white yellow
+""".split()
+
+SUBJECTS = """
+algebra anatomy archery astronomy botany calligraphy carpentry chemistry chess cooking dancing
+drawing economics embroidery fencing gardening geography geology geometry history juggling
+knitting law logic medicine music painting philosophy physics poetry pottery rowing sailing
+sculpture singing skating sewing swimming tennis theology weaving wrestling
+""".split()
+
+LANGUAGES = """
+Arabic Basque Bengali Bulgarian Catalan Chinese Croatian Czech Danish Dutch English Estonian
+Finnish French Gaelic Georgian German Greek Hebrew Hindi Hungarian Icelandic Irish Italian
+Japanese Korean Latin Latvian Malay Mongolian Norwegian Persian Polish Portuguese Romanian
+Russian Serbian Spanish Swahili Swedish Tamil Thai Turkish Ukrainian Urdu Vietnamese Welsh Zulu
+""".split()
+
+MONTHS = """
+January February March April May June July August September October November December
+""".split()
 WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+
+CURRENCIES = ("dollars", "pounds", "euros")
+FIRMS = ("Works", "Bank", "Press", "Mill", "Lines")
+TITLES = ("Mr", "Mrs", "Dr", "Captain", "Aunt", "Uncle")
+_CODAS = ("", "", "n", "r", "l", "s")
 
 Maker = Callable[[random.Random], str]
 
@@ -136,9 +171,7 @@ class WordBank:
                 f"{rng.randint(2, 950)} {rng.choice(('dollars', 'pounds', 'euros'))}"
             ),
             "nickname": self._invented,
-            "firm": lambda rng: (
-                f"{self._surname(rng)} {rng.choice(('Works', 'Bank', 'Press', 'Mill', 'Lines'))}"
-            ),
+            "firm": lambda rng: f"{self._surname(rng)} {rng.choice(FIRMS)}",
         }
 
     @property
@@ -167,7 +200,7 @@ class WordBank:
         if shape < 0.5:
             return f"{first} {self._surname(rng)}"
         if shape < 0.65:
-            return f"{rng.choice(('Mr', 'Mrs', 'Dr', 'Captain', 'Aunt', 'Uncle'))} {self._surname(rng)}"
+            return f"{rng.choice(TITLES)} {self._surname(rng)}"
         return first if shape < 0.9 else self._invented(rng)
 
     def _city(self, rng: random.Random) -> str:

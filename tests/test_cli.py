@@ -1,0 +1,387 @@
+"""Commands that succeed: what they print, and what the store holds afterwards."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+
+import lmos
+from commands import TEXTS, output, run, texts_in, values, write_notes
+from lmos.cli import main
+from lmos.cli.options import RETRIEVAL_DEFAULTS
+from lmos.model import BaseModel
+from lmos.retriever import STRATEGIES, RetrievalConfig
+from lmos.scorers import SCORERS
+from lmos.session import DEFAULT_RATIOS, DEFAULT_WINDOW
+from lmos.store.manifest import MASK_MODES, OUTPUT_MODES, SEGMENTERS
+from lmos.store.sqlite import SQLiteStore
+
+QUESTION = "What opens the blue bicycle?"
+
+
+@pytest.fixture(scope="module")
+def model_folder(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    tiny_llama.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def filled(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("filled")
+    write_notes(folder / "notes")
+    output("new", folder / "life.lmos", "--model", model_folder, "--ratio", "8,3,2")
+    output("add", folder / "life.lmos", folder / "notes")
+    return folder / "life.lmos"
+
+
+@pytest.fixture
+def empty(model_folder: Path, tmp_path: Path) -> Path:
+    output("new", tmp_path / "life.lmos", "--model", model_folder, "--ratio", "8,3,2")
+    return tmp_path / "life.lmos"
+
+
+@pytest.fixture
+def store(filled: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(filled, tmp_path / "life.lmos"))
+
+
+# Help
+
+
+def test_help_names_every_command() -> None:
+    text = output("--help")
+    for name, command in main.commands.items():
+        assert f"  {name} " in text
+        assert command.short_help
+        assert command.short_help in text
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    text = output(name, "--help")
+    assert "Example:" in text
+    assert f"lmos {name} life.lmos" in text
+    for parameter in main.commands[name].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("name", set(main.commands) - {"new"})
+def test_every_command_that_prints_speaks_json(name: str) -> None:
+    assert "--json" in output(name, "--help")
+
+
+def test_options_say_what_the_library_does() -> None:
+    config = RetrievalConfig()
+    assert {name: getattr(config, name) for name in RETRIEVAL_DEFAULTS} == RETRIEVAL_DEFAULTS
+    expected: dict[str, tuple[tuple[str, ...], object]] = {
+        "strategy": (STRATEGIES, config.strategy),
+        "scorer": (tuple(SCORERS), config.scorer),
+        "mask": (MASK_MODES, "window"),
+        "output": (OUTPUT_MODES, "residual"),
+        "segmenter": (SEGMENTERS, "sentence"),
+    }
+    options = {
+        option.name: option for name in ("new", "ask") for option in main.commands[name].params
+    }
+    for name, (choices, default) in expected.items():
+        kind = options[name].type
+        assert isinstance(kind, click.Choice)
+        assert set(kind.choices) == set(choices)
+        assert options[name].default == default
+    assert options["window"].default == DEFAULT_WINDOW
+    assert options["ratios"].default == ",".join(map(str, DEFAULT_RATIOS))
+
+
+def test_version() -> None:
+    assert output("--version") == f"lmos, version {lmos.__version__}\n"
+
+
+# new
+
+
+def test_new_keeps_its_settings(model_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "life.lmos"
+    modes = ("--window", 64, "--mask", "strict", "--output", "paper", "--segmenter", "fixed")
+    result = run("new", path, "--model", model_folder, "--ratio", "4, 2", *modes)
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    with SQLiteStore.open(path) as store:
+        manifest = store.manifest
+    assert manifest.ratios == (4, 2)
+    assert manifest.windows == (64, 16)
+    assert manifest.mask_mode == "strict"
+    assert manifest.output_mode == "paper"
+    assert manifest.segmenter == "fixed"
+    assert manifest.base_model == str(model_folder)
+
+
+def test_an_untrained_model_is_a_warning_of_one_line(model_folder: Path, tmp_path: Path) -> None:
+    error = run("new", tmp_path / "life.lmos", "--model", model_folder).stderr
+    warning, made = error.splitlines()
+    assert warning.startswith(f"warning: {model_folder} was not trained")
+    assert made.startswith("made ")
+
+
+# add
+
+
+def test_add_takes_the_text_of_a_folder(empty: Path, tmp_path: Path) -> None:
+    notes = write_notes(tmp_path / "notes")
+    result = run("add", empty, notes)
+    assert result.exit_code == 0
+    assert texts_in(empty) == {str(notes / name): text for name, text in TEXTS.items()}
+    lines = result.stdout.splitlines()
+    assert len(lines) == len(TEXTS)
+    assert all(line.startswith("added ") and line.endswith(" tokens)") for line in lines)
+    assert "3 added, 1 skipped (not text by their suffix), 1 skipped (empty)" in result.stderr
+
+
+def test_add_names_a_source_as_the_path_was_typed(
+    empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_notes(tmp_path / "notes")
+    monkeypatch.chdir(tmp_path)
+    output("add", empty, "./notes/", "notes/piano.md")
+    assert "notes/piano.md" in texts_in(empty)
+
+
+def test_add_takes_any_suffix_that_is_named(empty: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter").write_text("Dear Eva, come on Monday.")
+    output("add", empty, tmp_path / "letter", "--source", "letter")
+    assert texts_in(empty) == {"letter": "Dear Eva, come on Monday."}
+
+
+def test_add_keeps_every_byte(empty: Path, tmp_path: Path) -> None:
+    text = "\ufeffOne.\r\nTwo.\tThree\x0c \u2028 end  \r\n"
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    output("add", empty, tmp_path / "a.txt", "--source", "a")
+    assert texts_in(empty) == {"a": text}
+
+
+def test_adding_the_same_again_changes_nothing(store: Path, filled: Path) -> None:
+    before = store.read_bytes()
+    result = values("add", store, filled.parent / "notes")
+    assert {source["action"] for source in result["sources"]} == {"unchanged"}
+    assert result["skipped"] == 1
+    assert result["empty"] == 1
+    assert store.read_bytes() == before
+
+
+def test_add_gives_a_source_its_new_text(store: Path, tmp_path: Path) -> None:
+    (name,) = (name for name in texts_in(store) if name.endswith("piano.md"))
+    (tmp_path / "new.md").write_text("Sold.")
+    (source,) = values("add", store, tmp_path / "new.md", "--source", name)["sources"]
+    assert source == {"source": name, "action": "updated", "num_tokens": 5, "num_bytes": 5}
+    assert texts_in(store)[name] == "Sold."
+
+
+def test_add_from_standard_input_with_labels_and_time(empty: Path) -> None:
+    labels = ("--label", "author=me", "--label", "kind=a=b")
+    output("add", empty, "-", "--source", "diary", *labels, "--time", "1715900000", stdin="Rain.")
+    (source,) = values("sources", empty)
+    assert source["name"] == "diary"
+    assert source["labels"] == {"author": "me", "kind": "a=b"}
+    assert source["time"] == 1715900000
+    assert texts_in(empty) == {"diary": "Rain."}
+
+
+def test_append_extends_and_keeps_labels(empty: Path) -> None:
+    output("add", empty, "-", "--source", "diary", "--append", "--label", "a=b", stdin="One.\n")
+    result = values("add", empty, "-", "--source", "diary", "--append", stdin="Two.")
+    assert [source["action"] for source in result["sources"]] == ["appended"]
+    assert texts_in(empty) == {"diary": "One.\nTwo."}
+    assert values("sources", empty)[0]["labels"] == {"a": "b"}
+
+
+def test_append_joins_files_under_one_name(empty: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text(f"Part {name}.\n")
+    output("add", empty, tmp_path / "a.txt", tmp_path / "b.txt", "--source", "all", "--append")
+    assert texts_in(empty) == {"all": "Part a.\nPart b.\n"}
+
+
+# status, sources
+
+
+def test_status_counts(store: Path) -> None:
+    status = values("status", store)
+    sources = values("sources", store)
+    assert status["sources"] == len(sources) == 3
+    assert status["text_bytes"] == sum(len(text.encode()) for text in TEXTS.values())
+    assert status["tokens"] == sum(source["tokens"] for source in sources)
+    assert status["nodes"] == [sum(s["nodes"][level] for s in sources) for level in range(3)]
+    assert status["ratios"] == [8, 3, 2]
+    assert status["file_bytes"] == store.stat().st_size
+    assert status["bytes_per_token"] == status["file_bytes"] / status["tokens"]
+    with SQLiteStore.open(store) as opened:
+        assert status["roots"] == len(opened.root_ids())
+
+
+def test_status_and_sources_for_people(store: Path) -> None:
+    status = output("status", store)
+    assert f"{values('status', store)['tokens']:,} tokens" in status
+    assert "level 3: " in status
+    lines = output("sources", store).splitlines()
+    assert len(lines) == 1 + 3
+    assert lines[0].split() == ["source", "time", "tokens", "text"]
+
+
+def test_an_empty_store_has_a_status(empty: Path) -> None:
+    assert values("status", empty)["bytes_per_token"] is None
+    assert values("sources", empty) == []
+    assert "0 tokens" in output("status", empty)
+    assert "lmos add" in run("sources", empty).stderr
+
+
+# retrieve, ask
+
+
+@pytest.mark.parametrize("how", [(), ("--strategy", "flat"), ("--scorer", "paper"), ("--level", 2)])
+def test_retrieve_cites_what_the_store_holds(store: Path, how: tuple[object, ...]) -> None:
+    before, texts = store.read_bytes(), texts_in(store)
+    result = values("retrieve", store, QUESTION, *how)
+    citations = result["citations"]
+    assert citations
+    for citation in citations:
+        data = texts[citation["source"]].encode()
+        covered = data[citation["start_byte"] : citation["end_byte"]]
+        assert citation["text"] == covered.decode(errors="replace")
+        assert citation["path"][-1]["score"] == citation["score"]
+        levels = [step["level"] for step in citation["path"]]
+        assert levels == sorted(levels, reverse=True)
+    scores = [citation["score"] for citation in citations]
+    assert scores == sorted(scores, reverse=True)
+    assert sum(citation["weight"] for citation in citations) == pytest.approx(1)
+    assert result["timing"]["retrieve"] > 0
+    assert store.read_bytes() == before
+
+
+def test_retrieve_obeys_its_options(store: Path) -> None:
+    flags = ("--budget", 3, "--level", 1, "--top-c", 1, "--beam", 2)
+    result = values("retrieve", store, QUESTION, *flags, "--explain")
+    assert {citation["level"] for citation in result["citations"]} == {1}
+    assert len(result["citations"]) <= 3
+    assert [level["level"] for level in result["walk"]] == [3, 2, 1]
+    for level in result["walk"]:
+        assert 1 <= len(level["kept"]) <= min(level["candidates"], 2)
+        assert set(level["kept"][0]) == {"source", "index", "start_byte", "end_byte", "score"}
+
+
+def test_retrieve_draws_the_walk_and_the_passages(store: Path) -> None:
+    result = values("retrieve", store, QUESTION, "--explain")
+    lines = output("retrieve", store, QUESTION, "--explain").splitlines()
+    for level in result["walk"]:
+        title = f"level {level['level']}: {level['candidates']} candidate"
+        assert any(title in line and f"{len(level['kept'])} kept" in line for line in lines)
+    assert any("→" in line for line in lines)
+    assert max(map(len, lines)) <= 80
+    numbers = [line.split()[0] for line in lines if " score " in line]
+    assert numbers == [str(number) for number in range(1, len(result["citations"]) + 1)]
+
+
+def test_ask_prints_exactly_the_documented_json(store: Path) -> None:
+    answer = values("ask", store, QUESTION, "--max-new-tokens", 5)
+    assert set(answer) == {"answer", "citations", "timing"}
+    assert set(answer["timing"]) >= {"retrieve", "total"}
+    for citation in answer["citations"]:
+        assert set(citation) == {
+            *("source", "start_byte", "end_byte", "text", "level", "score", "weight", "path")
+        }
+        assert all(set(step) == {"level", "index", "score"} for step in citation["path"])
+    assert "walk" in values("ask", store, QUESTION, "--max-new-tokens", 1, "--explain")
+
+
+def test_ask_answers_then_cites(store: Path) -> None:
+    before = store.read_bytes()
+    answer = values("ask", store, QUESTION, "--max-new-tokens", 5)
+    shown = output("ask", store, QUESTION, "--max-new-tokens", 5, "--explain")
+    printable = "".join(c if c.isprintable() else "�" for c in answer["answer"])
+    assert shown.startswith(printable + "\n")
+    assert shown.index("walk\n") < shown.index(" 1  ")
+    best = answer["citations"][0]
+    name = best["source"].rpartition("/")[2]
+    assert f"{name} {best['start_byte']}–{best['end_byte']}" in shown.replace("\n", "")
+    assert store.read_bytes() == before
+
+
+def test_ask_of_an_empty_store_cites_nothing(empty: Path) -> None:
+    assert values("ask", empty, QUESTION, "--max-new-tokens", 2)["citations"] == []
+    assert output("ask", empty, QUESTION, "--max-new-tokens", 2, "--explain")
+
+
+def test_a_stored_text_does_not_steer_the_terminal(empty: Path) -> None:
+    stored = "Red \x1b[31malarm\x9b1m \x07 [bold]plain[/bold]\r\n"
+    output("add", empty, "-", "--source", "bad\x1b]0;title", stdin=stored)
+    for arguments in (("retrieve", empty, "alarm", "--explain"), ("sources", empty)):
+        shown = output(*arguments)
+        assert not any(c != "\n" and not c.isprintable() for c in shown)
+    assert "[bold]plain[/bold]" in output("retrieve", empty, "alarm")
+    assert values("retrieve", empty, "alarm")["citations"][-1]["source"] == "bad\x1b]0;title"
+
+
+# chat
+
+
+def test_chat_remembers_every_turn_across_restarts(empty: Path) -> None:
+    length = ("--max-new-tokens", 3)
+    first = output("chat", empty, *length, stdin="Greta has a bicycle.\n\n/quit\nunheard\n")
+    again = run("chat", empty, *length, "--json", stdin="  Who has it?  \n")
+    assert again.exit_code == 0
+    turn = json.loads(again.stdout)
+    assert set(turn) == {"question", "answer", "citations", "timing"}
+    assert turn["question"] == "Who has it?"
+    assert {citation["source"] for citation in turn["citations"]} == {"chat"}
+    lines = texts_in(empty)["chat"]
+    assert lines.startswith("User: Greta has a bicycle.\nAssistant: ")
+    assert lines.endswith(f"User: Who has it?\nAssistant: {turn['answer']}\n")
+    assert lines.count("User: ") == 2
+    assert "> " not in first
+
+
+def test_chat_goes_on_after_a_question_that_cannot_be_asked(empty: Path) -> None:
+    stdin = b"good\n" + b"long " * 2000 + b"\nb\xffd\nalso good\n"
+    result = run("chat", empty, "--source", "talk", "--max-new-tokens", 1, stdin=stdin)
+    assert result.exit_code == 0
+    assert "error: expected a question of at most" in result.stderr
+    assert "this turn is not remembered" in result.stderr
+    assert "error: line 3: expected UTF-8" in result.stderr
+    text = texts_in(empty)["talk"]
+    assert text.count("User: ") == 2
+    assert "long" not in text
+
+
+# forget, verify
+
+
+def test_forget_removes_a_source_and_nothing_else(store: Path) -> None:
+    before = texts_in(store)
+    name = next(name for name in before if name.endswith("piano.md"))
+    result = values("forget", store, name, "--yes")
+    assert result["forgot"] == name
+    assert texts_in(store) == {key: text for key, text in before.items() if key != name}
+    assert b"out of tune" not in store.read_bytes()
+
+
+@pytest.mark.parametrize(("reply", "code", "num_left"), [("y\n", 0, 2), ("n\n", 1, 3), ("", 1, 3)])
+def test_forget_asks_on_a_terminal(
+    store: Path, monkeypatch: pytest.MonkeyPatch, reply: str, code: int, num_left: int
+) -> None:
+    command = importlib.import_module("lmos.cli.forget")
+    monkeypatch.setattr(command, "is_interactive", lambda: True)
+    name = next(iter(texts_in(store)))
+    result = run("forget", store, name, stdin=reply)
+    assert result.exit_code == code
+    assert "for good? [y/N]" in result.stderr
+    assert len(texts_in(store)) == num_left
+
+
+def test_verify_finds_nothing_wrong(store: Path) -> None:
+    assert output("verify", store) == "all is well\n"
+    assert values("verify", store) == {"ok": True, "faults": []}

@@ -1,0 +1,395 @@
+"""Mistakes: each one clear message, a status that is not 0, and the store as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from commands import failure, output, run, texts_in, values
+from conftest import new_llama
+from lmos.cli import main
+from lmos.cli.parameters import moment
+from lmos.model import BaseModel
+
+
+@pytest.fixture(scope="module")
+def model_folder(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    tiny_llama.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def filled(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("filled") / "life.lmos"
+    output("new", path, "--model", model_folder, "--ratio", "8,3")
+    output("add", path, "-", "--source", "diary", stdin="Sold the blue bicycle. " * 40)
+    return path
+
+
+@pytest.fixture
+def store(filled: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(filled, tmp_path / "life.lmos"))
+
+
+# Input
+
+
+def _write(data: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(data)
+
+
+BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: None, "No such file or directory"),
+    "loop of links": (lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+    "pipe": (lambda path: os.mkfifo(path), "expected a file or a folder; use - for"),
+    "empty": (_write(b""), "empty; expected text"),
+    "white space": (_write(b" \n\t\r\n "), "nothing but white space"),
+    "binary": (_write(b"\x7fELF\x02\x01\x01\0\0"), "binary, byte 7 is NUL"),
+    "UTF-16": (_write("text".encode("utf-16-le")), "if it is UTF-16, convert it to UTF-8"),
+    "controls": (_write(b"\x01\x02\x03 text"), "binary, 3 of 8 bytes are controls"),
+    "latin 1": (_write("Le café".encode("latin1")), "got byte 0xe9 at offset 6"),
+    "cut character": (_write("Le café".encode()[:-1]), "got byte 0xc3 at offset 6"),
+    "folder without text": (lambda path: path.mkdir(), "no files ending in .txt, .md"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_a_bad_file_is_refused_and_nothing_is_added(store: Path, tmp_path: Path, kind: str) -> None:
+    make, message = BAD_FILES[kind]
+    before = store.read_bytes()
+    good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
+    good.write_text("Good text.")
+    make(bad)
+    error = failure("add", store, good, bad)
+    assert error.startswith(f"error: {bad}: ")
+    assert message in error
+    assert "nothing was added" in error
+    assert store.read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_an_unreadable_file_and_folder_are_refused(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    (tmp_path / "closed.txt").write_text("text")
+    (tmp_path / "closed.txt").chmod(0)
+    error = failure("add", store, tmp_path / "closed", tmp_path / "closed.txt")
+    assert error.count("Permission denied") == 2
+
+
+def test_a_file_that_cannot_be_read_is_refused(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "closed.txt").write_text("text")
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    error = failure("add", store, tmp_path / "closed.txt")
+    assert error.startswith(f"error: {tmp_path / 'closed.txt'}: Permission denied")
+
+
+def test_every_bad_path_is_named_at_once(store: Path, tmp_path: Path) -> None:
+    before = store.read_bytes()
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "a.txt").write_text("Good.")
+    (notes / "b.md").write_bytes(b"b\xff")
+    (notes / "c.txt").symlink_to("nowhere")
+    error = failure("add", store, notes, tmp_path / "d.txt")
+    assert error.startswith("error: 3 paths cannot be added, nothing was added:\n")
+    for name in ("notes/b.md: ", "notes/c.txt: ", "d.txt: "):
+        assert f"  {tmp_path / name}" in error
+    assert "a.txt" not in error
+    assert store.read_bytes() == before
+
+
+def test_a_name_that_is_not_unicode_is_refused(store: Path, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/caf\xe9.txt"
+    with open(path, "w") as file:
+        file.write("text")
+    error = failure("add", store, os.fsdecode(path))
+    assert "caf�.txt: expected a path in UTF-8; rename it" in error
+
+
+def test_a_huge_file_is_refused_at_once(store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "line.txt"
+    with path.open("wb") as file:
+        file.truncate(100_000_000)
+    start = time.perf_counter()
+    error = failure("add", store, path)
+    assert time.perf_counter() - start < 5
+    assert "expected at most 32 MB, got 100.0 MB; split it" in error
+    assert "--max-mb" in error
+
+
+def test_the_limit_can_be_moved(store: Path, tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text("Some text. " * 100)
+    assert "expected at most 0.001 MB" in failure("add", store, path, "--max-mb", "0.001")
+    error = failure("add", store, "-", "--source", "x", "--max-mb", "0.001", stdin="x" * 1001)
+    assert "standard input: expected at most 0.001 MB, got more" in error
+    output("add", store, path, "--max-mb", "0.002")
+
+
+@pytest.mark.parametrize("line", ["x" * 20_000, "word " * 4_000, "世" * 7_000])
+def test_a_long_line_is_added(store: Path, line: str) -> None:
+    output("add", store, "-", "--source", "line", stdin=line)
+    assert texts_in(store)["line"] == line
+
+
+@pytest.mark.parametrize(
+    ("stdin", "message"),
+    [(b"", "empty"), (b" \n", "nothing but white space"), (b"ab\xff", "byte 0xff at offset 2")],
+)
+def test_bad_standard_input_is_refused(store: Path, stdin: bytes, message: str) -> None:
+    before = store.read_bytes()
+    error = failure("add", store, "-", "--source", "x", stdin=stdin)
+    assert error.startswith("error: standard input: ")
+    assert message in error
+    assert store.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-",), "give --source NAME"),
+        (("-", "a.txt", "--source", "x"), "- alone or paths"),
+        (("a.txt", "--source", " "), "expected a name"),
+        (("a.txt", "b.txt", "--source", "x"), "expected one file, got 2"),
+        (("a.txt", "--label", "me"), "expected key=value, got 'me'"),
+        (("a.txt", "--label", "=me"), "expected key=value"),
+        (("a.txt", "--time", "yesterday"), "expected a date like 2024-05-17"),
+        (("a.txt", "--time", "nan"), "years 1 to 9999"),
+        (("a.txt", "--time", "1e30"), "years 1 to 9999"),
+        (("a.txt", "--max-mb", "0"), "--max-mb"),
+        ((), "Missing argument"),
+    ],
+)
+def test_wrong_usage_of_add(
+    store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        (tmp_path / f"{name}.txt").write_text("text")
+    before = store.read_bytes()
+    assert message in failure("add", store, *arguments, code=2)
+    assert store.read_bytes() == before
+
+
+def test_times() -> None:
+    assert moment("0") == 0
+    assert moment("1715900000.5") == 1715900000.5
+    assert moment("2024-05-17T08:30Z") == 1715934600
+    assert moment("2024-05-17T10:30:00+02:00") == 1715934600
+    assert moment("2024-05-18") - moment("2024-05-17") == 86400
+
+
+# Stores
+
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "add": ("-", "--source", "x"),
+    "ask": ("question",),
+    "retrieve": ("question",),
+    "forget": ("diary", "--yes"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(main.commands) - {"new"}))
+def test_no_command_makes_a_store_by_the_way(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "none.lmos"
+    error = failure(name, path, *ARGUMENTS.get(name, ()), stdin="text")
+    assert error == f"error: there is no context store at {path}; make one: lmos new {path}\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_does_not_touch_what_is_there(store: Path, model_folder: Path) -> None:
+    before = store.read_bytes()
+    assert "choose another path" in failure("new", store, "--model", model_folder)
+    assert store.read_bytes() == before
+
+
+def test_new_needs_a_folder(tmp_path: Path, model_folder: Path) -> None:
+    assert "expected a folder" in failure("new", tmp_path / "no/life.lmos", "--model", model_folder)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--ratio", "1,4", "expected every ratio ≥ 2"),
+        ("--ratio", "-3", "expected every ratio ≥ 2"),
+        ("--ratio", "16,0", "expected every ratio ≥ 2"),
+        ("--ratio", "300", "level 1"),
+        ("--ratio", "4,600", "at most 512"),
+        ("--ratio", ",".join("2" * 9), "at most 8 levels"),
+        ("--window", "0", "window: expected 2..512"),
+        ("--window", "513", "window: expected 2..512"),
+    ],
+)
+def test_settings_out_of_range(
+    model_folder: Path, tmp_path: Path, option: str, value: str, message: str
+) -> None:
+    error = failure("new", tmp_path / "life.lmos", "--model", model_folder, option, value)
+    assert message in error.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", ["", "a", "16;4", "4.5"])
+def test_ratios_that_are_no_numbers(tmp_path: Path, value: str) -> None:
+    error = failure("new", tmp_path / "life.lmos", "--ratio", value, code=2)
+    assert "expected whole numbers like 16,4,4" in error
+
+
+@pytest.mark.parametrize("name", ["status", "sources", "verify", "retrieve", "ask", "chat"])
+def test_a_file_that_is_no_store(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "life.lmos"
+    path.write_text("I am a letter. " * 500)
+    error = failure(name, path, *ARGUMENTS.get(name, ()))
+    assert "not a context store" in error
+    assert "is a folder" in failure(name, tmp_path, *ARGUMENTS.get(name, ()))
+
+
+def test_forget_of_an_unknown_source_names_similar_ones(store: Path) -> None:
+    before = store.read_bytes()
+    error = failure("forget", store, "dairy", "--yes")
+    assert "no source named 'dairy'; similar: 'diary'" in error
+    assert store.read_bytes() == before
+
+
+def test_forget_without_a_terminal_needs_yes(store: Path) -> None:
+    before = store.read_bytes()
+    assert "expected --yes" in failure("forget", store, "diary", code=2)
+    assert store.read_bytes() == before
+
+
+def test_a_newer_format_is_refused(store: Path) -> None:
+    db = apsw.Connection(str(store))
+    db.pragma("user_version", 99)
+    db.close()
+    for name in ("status", "sources", "verify", "ask", "add", "forget"):
+        error = failure(name, store, *ARGUMENTS.get(name, ()), stdin="text")
+        assert "has format 99" in error
+        assert "upgrade lmos" in error
+
+
+def test_a_damaged_block_is_reported(store: Path) -> None:
+    db = apsw.Connection(str(store))
+    db.execute("UPDATE blocks SET data = zeroblob(length(data)) WHERE level = 1")
+    db.close()
+    result = run("verify", store)
+    assert result.exit_code == 1
+    assert "checksum" in result.stdout
+    assert "restore" in result.stderr
+    faults = run("verify", store, "--json")
+    assert faults.exit_code == 1
+    assert '"ok": false' in faults.stdout
+    error = failure("retrieve", store, "question")
+    assert "checksum" in error
+
+
+# Models
+
+
+def test_a_store_of_another_model_is_refused(
+    store: Path, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    new_llama(tokenizer_folder, seed=7).save_pretrained(other)
+    before = store.read_bytes()
+    for name in ("ask", "retrieve", "chat", "add"):
+        arguments = (*ARGUMENTS.get(name, ()), "--model", other)
+        error = failure(name, store, *arguments, stdin="text")
+        assert "error: the store was written by another model:" in error
+        assert "base_hash" in error
+    assert store.read_bytes() == before
+
+
+def test_a_model_that_has_moved(tiny_llama: BaseModel, tmp_path: Path) -> None:
+    old, new, path = tmp_path / "old", tmp_path / "new", tmp_path / "life.lmos"
+    tiny_llama.save_pretrained(old)
+    output("new", path, "--model", old)
+    old.rename(new)
+    error = failure("ask", path, "question")
+    assert f"no model folder at {old}" in error
+    assert "--model" in error
+    assert values("status", path)["model"] == str(old)
+    output("ask", path, "question", "--model", new, "--max-new-tokens", 1)
+
+
+@pytest.mark.parametrize(
+    ("without", "also", "message"),
+    [
+        ("tokenizer*", None, "no tokenizer in"),
+        ("*.safetensors", "pytorch_model.bin", "only pickled weights (.bin)"),
+        ("*.safetensors", None, "no weights in"),
+        ("config.json", None, "no config.json in"),
+    ],
+)
+def test_an_incomplete_model_is_refused(
+    model_folder: Path, tmp_path: Path, without: str, also: str | None, message: str
+) -> None:
+    model = Path(shutil.copytree(model_folder, tmp_path / "model"))
+    for path in model.glob(without):
+        path.unlink()
+    if also is not None:
+        (model / also).write_bytes(b"pickle")
+    error = failure("new", tmp_path / "life.lmos", "--model", model)
+    assert error.startswith("error: ")
+    assert message in error
+    assert not (tmp_path / "life.lmos").exists()
+
+
+def test_an_adapter_that_is_not_there(store: Path, tmp_path: Path) -> None:
+    error = failure("ask", store, "question", "--adapter", tmp_path / "none")
+    assert "no adapter in" in error
+
+
+# Questions
+
+
+@pytest.mark.parametrize("name", ["retrieve", "ask"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("",), "expected a question, got an empty one"),
+        ((" \n ",), "expected a question, got an empty one"),
+        (("long " * 2000,), "expected a question of at most 256 tokens"),
+        (("question", "--budget", "0"), "budget: expected at least 1, got 0"),
+        (("question", "--budget", "-5"), "budget: expected at least 1, got -5"),
+        (("question", "--top-c", "0"), "top_c: expected at least 1, got 0"),
+        (("question", "--beam", "-1"), "beam: expected at least 0, got -1"),
+        (("question", "--level", "-1"), "level: expected at least 0, got -1"),
+        (("question", "--level", "3"), "level: expected 0..2 for this store, got 3"),
+    ],
+)
+def test_questions_that_cannot_be_asked(
+    store: Path, name: str, arguments: tuple[str, ...], message: str
+) -> None:
+    before = store.read_bytes()
+    error = failure(name, store, *arguments)
+    assert error.splitlines()[-1].startswith("error: ")
+    assert message in error
+    assert store.read_bytes() == before
+
+
+def test_an_answer_that_does_not_fit(store: Path) -> None:
+    error = failure("ask", store, "question", "--max-new-tokens", "511")
+    assert "up to 512 positions" in error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--strategy", "magic"), ("--scorer", "x"), ("--budget", "many"), ("--max-new-tokens", "0")],
+)
+def test_wrong_usage_of_ask(store: Path, arguments: tuple[str, ...]) -> None:
+    assert arguments[0] in failure("ask", store, "question", *arguments, code=2)

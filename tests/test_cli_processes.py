@@ -1,0 +1,69 @@
+"""Commands in processes of their own: pipes, signals, and a store that outlives them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from commands import output, texts_in
+from lmos.model import BaseModel
+
+SOURCE_FOLDER = Path(__file__).parent.parent / "src"
+PATIENCE_SECONDS = 600
+
+
+@pytest.fixture
+def store(tiny_llama: BaseModel, tmp_path: Path) -> Path:
+    tiny_llama.save_pretrained(tmp_path / "model")
+    output("new", tmp_path / "life.lmos", "--model", tmp_path / "model")
+    return tmp_path / "life.lmos"
+
+
+def start(*arguments: object, stdin: int | None = None) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "lmos.cli", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(SOURCE_FOLDER)},
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_what_one_process_adds_another_finds(store: Path) -> None:
+    with start("add", store, "-", "--source", "diary", stdin=subprocess.PIPE) as adding:
+        added, notes = adding.communicate("The lock opens with 4812.", PATIENCE_SECONDS)
+    assert adding.returncode == 0
+    assert added.startswith("added diary (")
+    assert notes.splitlines()[0].startswith("warning: ")
+    with start("ask", store, "What opens the lock?", "--json") as asking:
+        answer, _ = asking.communicate(timeout=PATIENCE_SECONDS)
+    assert asking.returncode == 0
+    citations = json.loads(answer)["citations"]
+    assert {citation["source"] for citation in citations} == {"diary"}
+
+
+def test_an_interrupted_add_leaves_whole_sources(store: Path, tmp_path: Path) -> None:
+    small, large = tmp_path / "small.txt", tmp_path / "large.txt"
+    small.write_text("A few words.")
+    large.write_text("A great many more words than that. " * 100_000)
+    with start("add", store, small, large) as adding:
+        assert adding.stdout is not None
+        assert adding.stdout.readline().startswith(f"added {small}")
+        time.sleep(0.3)
+        adding.send_signal(signal.SIGINT)
+        _, notes = adding.communicate(timeout=PATIENCE_SECONDS)
+    assert adding.returncode == 130
+    assert notes.splitlines()[-1] == "interrupted; nothing half-written, 1 of 2 sources done"
+    assert "Traceback" not in notes
+    assert texts_in(store) == {str(small): "A few words."}
+    assert not list(tmp_path.glob("life.lmos-*"))
+    output("add", store, "-", "--source", "after", stdin="And on.")
+    assert set(texts_in(store)) == {str(small), "after"}

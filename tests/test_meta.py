@@ -1,0 +1,175 @@
+"""The package as a whole: its layers, its names, its words, its README."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lmos
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "lmos"
+# A file may import what stands above it, never what stands below. A folder is one layer.
+LAYERS = """
+errors nodes fingerprint prompts released
+tokens decoding pretrained selfcheck
+masks scoring segments
+adapter attention transformer model
+store
+compressor scorers
+builder retriever
+generation
+session
+training
+cli server
+""".split()
+ONLY_IMPORTERS = {
+    "transformers": {"model", "attention"},
+    "peft": {"model"},
+    "apsw": {"store"},
+    "tokenizers": {"tokens", "training"},
+    "click": {"cli"},
+    "rich": {"cli"},
+    "fastapi": {"server"},
+}
+
+
+def iter_files() -> Iterator[tuple[str, Path]]:
+    """Each module of the package with its file."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+MODULES = dict(iter_files())
+
+
+def imports_of(path: Path) -> set[str]:
+    """Full names of the modules that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            assert node.module is not None
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= (inner & MODULES.keys()) or {node.module}
+    return names
+
+
+def layer_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "lmos"])
+def test_imports_go_one_way(module: str) -> None:
+    mine = layer_of(module)
+    for imported in imports_of(MODULES[module]):
+        if imported.split(".")[0] == "lmos":
+            assert imported in MODULES, f"{module} imports {imported}, which is not there"
+            assert imported != "lmos" or mine in ("cli", "server"), f"{module} imports the package"
+            if imported != "lmos":
+                other = layer_of(imported)
+                assert LAYERS.index(other) <= LAYERS.index(mine), f"{module} imports {imported}"
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = {
+        name: {imported for imported in imports_of(path) if imported in MODULES} - {name}
+        for name, path in MODULES.items()
+    }
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("library", list(ONLY_IMPORTERS))
+def test_libraries_are_imported_where_they_belong(library: str) -> None:
+    importers = {
+        layer_of(module)
+        for module, path in MODULES.items()
+        if any(name.split(".")[0] == library for name in imports_of(path))
+    }
+    assert importers <= ONLY_IMPORTERS[library]
+
+
+def exports_of(path: Path) -> tuple[list[str], set[str]] | None:
+    """`__all__` of a file, and the public names that it imports or defines at its top."""
+    listed: list[str] | None = None
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module != "__future__":
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            if node.targets[0].id == "__all__":
+                listed = ast.literal_eval(node.value)
+            else:
+                names.add(node.targets[0].id)
+    if listed is None:
+        return None
+    return listed, {name for name in names if not name.startswith("_") or name == "__version__"}
+
+
+def test_all_is_sorted_and_complete() -> None:
+    found = {name: exports_of(path) for name, path in MODULES.items()}
+    assert found["lmos"] is not None
+    assert found["lmos.store"] is not None
+    for name, exports in found.items():
+        if exports is not None:
+            listed, public = exports
+            assert listed == sorted(listed), name
+            assert set(listed) == public, name
+
+
+def iter_public(module: str) -> Iterator[tuple[str, Any]]:
+    """Public functions, classes and methods that a module defines."""
+    for name, value in vars(importlib.import_module(module)).items():
+        if name.startswith("_") or getattr(value, "__module__", None) != module:
+            continue
+        if inspect.isclass(value):
+            yield f"{module}.{name}", value
+            if not getattr(value, "_is_protocol", False):
+                for method_name, method in inspect.getmembers(value, is_method):
+                    place = f"{module}.{name}.{method_name}"
+                    if not method_name.startswith("_") and method_name in vars(value):
+                        yield place, method
+        elif inspect.isfunction(value):
+            yield f"{module}.{name}", value
+
+
+def is_method(value: Any) -> bool:
+    return inspect.isroutine(value) or isinstance(value, property)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.endswith("__main__")])
+def test_everything_public_says_what_it_is(module: str) -> None:
+    assert importlib.import_module(module).__doc__
+    # A method that overrides another may leave the words to it.
+    silent = [name for name, value in iter_public(module) if not inspect.getdoc(value)]
+    assert silent == []
+
+
+def test_the_version_is_the_newest_of_the_changelog() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^##? *\[?v?(\d+\.\d+\.\d+[^\s\]]*)", changelog, flags=re.MULTILINE)
+    assert versions
+    assert versions[0] == lmos.__version__
+
+
+def test_the_code_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)
+    assert blocks, "expected Python in README.md"
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "readme"}
+    for number, block in enumerate(blocks, 1):
+        exec(compile(block, f"README.md, block {number}", "exec"), names)

@@ -1,0 +1,322 @@
+"""The session: the verbs together, on a file, across processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from building import assert_same_content, prose
+from conftest import new_llama
+
+from lmos.errors import (
+    ConfigError,
+    DataError,
+    ModelError,
+    QueryError,
+    SourceNotFound,
+    StoreExists,
+    StoreMismatch,
+    StoreNotFound,
+)
+from lmos.model import BaseModel
+from lmos.retriever import Retrieval, RetrievalConfig
+from lmos.session import Session, UntrainedWarning, load_model, make_manifest
+
+DIARY = "Monday: rain — déjà vu. The code of the blue bicycle is 4812.\n" + prose(300)
+BOOK = prose(400, seed=4)
+QUESTION = "What is the code of the blue bicycle?"
+CONFIG = RetrievalConfig(budget=120, beam=12)
+RATIOS = (16, 4, 2)
+
+
+@pytest.fixture(scope="module")
+def model_folder(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model that says that it was trained."""
+    folder = tmp_path_factory.mktemp("model")
+    model = new_llama(tokenizer_folder)
+    model.is_trained = True
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> BaseModel:
+    return load_model(str(model_folder))
+
+
+@pytest.fixture
+def session(tmp_path: Path, model: BaseModel) -> Iterator[Session]:
+    with Session.create(tmp_path / "life.lmos", model, RATIOS) as session:
+        yield session
+
+
+def summary(retrieval: Retrieval) -> list[list[Any]]:
+    """A retrieval as plain values."""
+    return [
+        [hit.source.name, *hit.node.id, *hit.byte_span, hit.is_text, hit.score, hit.weight]
+        for hit in retrieval.hits
+    ]
+
+
+# The verbs
+
+
+def test_what_is_added_is_found_and_answered_from(session: Session) -> None:
+    diary = session.add("diary", DIARY, time=1.0, metadata={"kind": "diary"})
+    book = session.add("book", BOOK, time=2.0)
+    assert session.sources() == [diary, book]
+    assert diary.metadata == {"kind": "diary"}
+    assert diary.num_bytes == len(DIARY.encode())
+    answer = session.ask(QUESTION, CONFIG, max_new_tokens=8)
+    assert answer.text == ""
+    pieces = list(answer)
+    assert answer.text == "".join(pieces)
+    assert list(answer) == []
+    assert {"retrieve", "total"} <= set(answer.timing)
+    assert answer.retrieval == session.retrieve(QUESTION, CONFIG)
+    assert session.ask(QUESTION, CONFIG, max_new_tokens=8).complete().text == answer.text
+    assert session.verify() == []
+
+
+def test_citations_are_the_bytes_of_their_source_best_first(session: Session) -> None:
+    texts = {"diary": DIARY, "book": BOOK}
+    for name, text in texts.items():
+        session.add(name, text)
+    for config in (CONFIG, RetrievalConfig(level=2), RetrievalConfig(strategy="flat")):
+        retrieval = session.retrieve(QUESTION, config)
+        citations = session.cite(retrieval)
+        assert len(citations) == len(retrieval.hits) > 2
+        for citation in citations:
+            raw = texts[citation.source].encode()[citation.start_byte : citation.end_byte]
+            assert citation.text.encode() == raw
+        assert [c.score for c in citations] == sorted((c.score for c in citations), reverse=True)
+        assert sum(citation.weight for citation in citations) == pytest.approx(1)
+
+
+def test_sixty_appends_are_one_add(session: Session, tmp_path: Path, model: BaseModel) -> None:
+    words = DIARY.split(" ")
+    parts = [" ".join(words[n::60]) for n in range(60)]
+    for part in parts:
+        session.append("log", part, time=7.0)
+    with Session.create(tmp_path / "other.lmos", model, RATIOS) as other:
+        other.add("log", "\n".join(parts), time=7.0)
+        assert_same_content(session.store, other.store)
+        assert session.sources()[0].level_counts[1] > 0
+        assert [row[:7] for row in summary(session.retrieve(QUESTION, CONFIG))] == [
+            row[:7] for row in summary(other.retrieve(QUESTION, CONFIG))
+        ]
+
+
+def test_an_append_keeps_labels_and_starts_a_line_only_where_there_is_none(session: Session) -> None:
+    session.append("log", "one", time=1.0)
+    session.add("log", "one", time=1.0, metadata={"kind": "log"})
+    session.append("log", "two\n", time=2.0)
+    source = session.append("log", "three", time=3.0)
+    session.append("log", " four", time=4.0)
+    assert session.store.text(source.source_id) == b"one\ntwo\nthree four"
+    assert source.metadata == {"kind": "log"}
+    assert source.time == 3.0
+
+
+def test_adding_the_same_again_compresses_nothing(session: Session) -> None:
+    first = session.add("diary", DIARY, time=1.0)
+    told: list[int] = []
+    assert session.add("diary", DIARY, time=1.0, progress=told.append) == first
+    assert told == []
+    session.add("diary", DIARY + "More.", progress=told.append)
+    assert 0 < sum(told) < first.num_tokens / 2
+
+
+def test_what_is_forgotten_is_gone(session: Session, tmp_path: Path) -> None:
+    secret = "The zebra hides in Timbuktu."
+    session.add("diary", DIARY)
+    session.add("secret", secret)
+    session.forget("secret")
+    assert [source.name for source in session.sources()] == ["diary"]
+    retrieval = session.retrieve("Where is the zebra?", RetrievalConfig(beam=10_000))
+    assert {hit.source.name for hit in retrieval.hits} == {"diary"}
+    session.close()
+    assert secret.encode() not in (tmp_path / "life.lmos").read_bytes()
+    with Session.open(tmp_path / "life.lmos", session.model) as again, pytest.raises(SourceNotFound):
+        again.forget("secret")
+
+
+def test_forgetting_what_is_not_there_names_what_is_alike(session: Session) -> None:
+    session.add("diary", DIARY)
+    with pytest.raises(SourceNotFound, match="diary"):
+        session.forget("dairy")
+
+
+@pytest.mark.parametrize("question", ["", "  \n"])
+def test_an_empty_question_is_refused(session: Session, question: str) -> None:
+    for ask in (session.retrieve, session.ask):
+        with pytest.raises(QueryError, match="empty"):
+            ask(question)
+
+
+def test_a_question_longer_than_the_window_is_refused(session: Session) -> None:
+    with pytest.raises(QueryError, match="add long text to the store instead"):
+        session.ask("why? " * 400)
+
+
+@pytest.mark.parametrize(("name", "text"), [("", "x"), (" ", "x"), ("a", ""), ("a", " \n")])
+def test_an_empty_name_or_text_is_refused(session: Session, name: str, text: str) -> None:
+    for verb in (session.add, session.append):
+        with pytest.raises(DataError, match="expected"):
+            verb(name, text)
+    assert session.sources() == []
+
+
+def test_an_answer_without_room_is_refused_when_it_is_asked_for(session: Session) -> None:
+    session.add("diary", DIARY)
+    with pytest.raises(ConfigError, match="max_new_tokens"):
+        session.ask(QUESTION, CONFIG, max_new_tokens=10_000)
+
+
+def test_a_store_without_text_answers_from_nothing(session: Session) -> None:
+    answer = session.ask(QUESTION, max_new_tokens=4).complete()
+    assert answer.citations == ()
+
+
+# Across processes
+
+CHILD = """
+import json, sys
+from lmos import RetrievalConfig, Session
+path, question, budget, beam = sys.argv[1:]
+with Session.open(path, read_only=True) as session:
+    config = RetrievalConfig(budget=int(budget), beam=int(beam))
+    answer = session.ask(question, config, max_new_tokens=8).complete()
+    hits = [
+        [hit.source.name, *hit.node.id, *hit.byte_span, hit.is_text, hit.score, hit.weight]
+        for hit in answer.retrieval.hits
+    ]
+    print(json.dumps([hits, answer.text]))
+"""
+
+
+def test_another_process_finds_and_answers_the_same(session: Session, tmp_path: Path) -> None:
+    session.add("diary", DIARY)
+    session.add("book", BOOK)
+    session.append("diary", "Sunday: sun.")
+    answer = session.ask(QUESTION, CONFIG, max_new_tokens=8).complete()
+    session.close()
+    arguments = [str(tmp_path / "life.lmos"), QUESTION, str(CONFIG.budget), str(CONFIG.beam)]
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr
+    hits, text = json.loads(child.stdout)
+    assert text == answer.text
+    ours = summary(answer.retrieval)
+    assert [row[:7] for row in hits] == [row[:7] for row in ours]
+    for mine, other in zip(ours, hits, strict=True):
+        assert mine[7:] == pytest.approx(other[7:], rel=1e-4)
+
+
+def test_a_store_opens_again_with_the_model_that_its_manifest_names(
+    session: Session, tmp_path: Path, model_folder: Path
+) -> None:
+    assert session.store.manifest.base_model == str(model_folder)
+    session.add("diary", DIARY)
+    before = summary(session.retrieve(QUESTION, CONFIG))
+    session.close()
+    with Session.open(tmp_path / "life.lmos") as again:
+        assert summary(again.retrieve(QUESTION, CONFIG)) == before
+        again.append("diary", "More.")
+        assert again.verify() == []
+
+
+# What is refused
+
+
+def another_base(folder: Path) -> BaseModel:
+    return new_llama(folder, seed=2)
+
+
+def another_adapter(folder: Path) -> BaseModel:
+    model = new_llama(folder)
+    model.is_trained = True
+    model.adapter.retrieval_RD.data[0, 0] += 1
+    return model
+
+
+def another_layer(folder: Path) -> BaseModel:
+    model = new_llama(folder)
+    model.new_adapter(scoring_layer=0)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("make_model", "differing"),
+    [
+        (another_base, ["base_hash", "adapter_hash"]),
+        (another_adapter, ["adapter_hash"]),
+        (another_layer, ["scoring_layer", "adapter_hash"]),
+    ],
+)
+def test_another_model_is_refused_naming_what_differs(
+    session: Session,
+    tmp_path: Path,
+    tokenizer_folder: Path,
+    make_model: Callable[[Path], BaseModel],
+    differing: list[str],
+) -> None:
+    session.close()
+    with pytest.raises(StoreMismatch) as caught:
+        Session.open(tmp_path / "life.lmos", make_model(tokenizer_folder))
+    lines = str(caught.value).splitlines()
+    named = {line.split(":")[0].strip() for line in lines[1:-1]}
+    assert named == set(differing)
+    assert "make a new store" in lines[-1]
+    # The refusal lets go of the file.
+    Session.open(tmp_path / "life.lmos").close()
+
+
+def test_a_model_without_an_adapter_is_warned_of(tokenizer_folder: Path, tmp_path: Path) -> None:
+    new_llama(tokenizer_folder).save_pretrained(tmp_path / "plain")
+    with pytest.warns(UntrainedWarning, match="not trained to compress and retrieve"):
+        model = load_model(str(tmp_path / "plain"))
+    assert make_manifest(model).adapter_hash == "untrained"
+
+
+def test_a_model_that_is_nowhere_is_refused() -> None:
+    with pytest.raises(ModelError):
+        load_model("./no-such-folder")
+
+
+def test_paths_that_do_not_fit_are_refused(session: Session, tmp_path: Path, model: BaseModel) -> None:
+    with pytest.raises(StoreExists):
+        Session.create(tmp_path / "life.lmos", model)
+    with pytest.raises(StoreNotFound):
+        Session.open(tmp_path / "other.lmos", model)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ratios": ()},
+        {"ratios": (1,)},
+        {"ratios": (16, 1)},
+        {"ratios": (512,)},
+        {"ratios": (2,) * 9},
+        {"window": 1},
+        {"window": 1000},
+        {"mask_mode": "open"},
+        {"output_mode": "sum"},
+        {"segmenter": "words"},
+    ],
+)
+def test_a_manifest_out_of_range_is_refused(model: BaseModel, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        make_manifest(model, **options)
