@@ -15,12 +15,14 @@ from lmos.cli.chat import chat
 from lmos.cli.failures import FailingGroup
 from lmos.cli.forget import forget
 from lmos.cli.new import new
+from lmos.cli.pretrain import pretrain
 from lmos.cli.retrieve import retrieve
 from lmos.cli.sources import sources
 from lmos.cli.status import status
+from lmos.cli.train import train
 from lmos.cli.verify import verify
 
-_COMMANDS = (new, add, ask, chat, retrieve, sources, status, forget, verify)
+_COMMANDS = (new, add, ask, chat, retrieve, sources, status, forget, verify, pretrain, train)
 
 
 @click.group(cls=FailingGroup, context_settings={"help_option_names": ["-h", "--help"]})

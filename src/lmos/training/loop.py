@@ -28,7 +28,8 @@ class LoopConfig:
         num_steps: Optimiser steps in all, those before a resume included.
         learning_rate: Peak of the schedule for Adam's parameters (norms, biases, scalars), in
             units of their own root mean square at the start where that is not zero.
-        embedding_learning_rate: Peak for embeddings, in the same units.
+        embedding_learning_rate: Peak for embeddings, in the same units; one that starts at zero
+            takes the size of the token embeddings.
         matrix_learning_rate: Peak for the hidden matrices, which Muon updates.
         warmup_steps: Linear rise at the start; a linear fall to 10 % follows over the last 60 %.
         weight_decay: Decoupled, on matrices only.
@@ -72,6 +73,7 @@ def schedule(step: int, config: LoopConfig) -> float:
 def make_optimizers(module: nn.Module, config: LoopConfig) -> list[torch.optim.Optimizer]:
     """Muon for the hidden matrices, AdamW for embeddings, norms and learned tokens."""
     matrices, groups = [], []
+    embedding_size = 1.0
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -81,7 +83,10 @@ def make_optimizers(module: nn.Module, config: LoopConfig) -> list[torch.optim.O
             is_embedding = parameter.ndim == 2
             rate = config.embedding_learning_rate if is_embedding else config.learning_rate
             size = parameter.detach().square().mean().sqrt().item()
-            groups.append({"params": [parameter], "lr": rate * (size or 1.0)})
+            if is_embedding and name.endswith("embed_tokens.weight"):
+                embedding_size = size
+            size = size or (embedding_size if is_embedding else 1.0)
+            groups.append({"params": [parameter], "lr": rate * size})
     optimizers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, betas=(0.9, 0.95), weight_decay=0.0)
     ]

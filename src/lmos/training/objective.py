@@ -50,12 +50,12 @@ class CompressionConfig:
         random_ratio_share: Steps with a random ratio at every level.
     """
 
-    contexts: int = 6
-    min_windows: int = 3
-    max_windows: int = 9
+    contexts: int = 5
+    min_windows: int = 5
+    max_windows: int = 10
     questions: int = 12
     readings: int = 16
-    reconstructions: int = 48
+    reconstructions: int = 24
     routing_weight: float = 1.0
     answer_weight: float = 1.0
     reconstruction_weight: float = 0.3
