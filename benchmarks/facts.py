@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import bm25s
+import bm25s  # type: ignore[import-untyped]
 import click
 import torch
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from trees import observe
 
 from lmos.builder import SourceText, TreeBuilder
 from lmos.model import BaseModel
@@ -15,6 +14,7 @@ from lmos.nodes import NodeId, Source
 from lmos.session import make_manifest
 from lmos.store import AbstractStore, Manifest
 from lmos.store.memory import MemoryStore
+from trees import observe
 
 RATIOS = (4, 2, 2)
 WINDOWS = (24, 4, 4)

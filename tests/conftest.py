@@ -11,8 +11,8 @@ install_import_hook("lmos", "typechecks.typechecked")
 # What imports lmos comes after the hook.
 import pytest  # noqa: E402
 import torch  # noqa: E402
-from architectures import ARCHITECTURES, write_tokenizer  # noqa: E402
 
+from architectures import ARCHITECTURES, write_tokenizer  # noqa: E402
 from lmos.model import BaseModel  # noqa: E402
 
 LLAMA = {**ARCHITECTURES["llama"], "max_position_embeddings": 512}
@@ -34,5 +34,5 @@ def new_llama(tokenizer_folder: Path, seed: int = 1) -> BaseModel:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.adapter.parameters():
-            parameter += 0.2 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.2 * torch.randn(parameter.shape, generator=generator))
     return model

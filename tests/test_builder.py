@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
 from building import (
     WINDOWS,
     WORDS,
@@ -20,10 +24,6 @@ from building import (
     small_manifest,
 )
 from conftest import new_llama
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
-
 from lmos.builder import SourceText, TreeBuilder, common_prefix_len
 from lmos.model import BaseModel
 from lmos.nodes import NodeId, Span
@@ -204,7 +204,9 @@ def test_children_partition_their_parents_at_every_level(
             if below:
                 assert Span(below[0].start, below[-1].stop) == node.byte_span
                 assert len(below) == store.manifest.ratios[level - 1]
-    parented = {child for n in store.level_ids(2) + store.level_ids(3) for child in children_of(store, n)}
+    parented = {
+        child for n in store.level_ids(2) + store.level_ids(3) for child in children_of(store, n)
+    }
     everything = {node_id for level in (1, 2, 3) for node_id in store.level_ids(level)}
     assert set(store.root_ids()) == everything - parented
     assert source.level_counts == tuple(len(store.level_ids(level)) for level in (1, 2, 3))
@@ -254,7 +256,10 @@ def test_embeddings_and_keys_are_those_of_the_compressor(tiny_llama: BaseModel) 
 def test_vectors_are_rounded_as_a_disk_rounds_them(tiny_llama: BaseModel) -> None:
     store = filled_store(tiny_llama, a=TEXT)
     for level in (1, 2, 3):
-        for vectors in (store.embeddings(store.level_ids(level)), store.keys(store.level_ids(level))):
+        for vectors in (
+            store.embeddings(store.level_ids(level)),
+            store.keys(store.level_ids(level)),
+        ):
             assert vectors.equal(vectors.bfloat16().float())
 
 
@@ -302,7 +307,9 @@ def test_a_forward_pass_holds_no_more_items_than_allowed(
 # The common prefix
 
 
-@given(st.text("aé世🌍", max_size=12), st.text("aé世🌍", max_size=12), st.text("aé世🌍", max_size=12))
+@given(
+    st.text("aé世🌍", max_size=12), st.text("aé世🌍", max_size=12), st.text("aé世🌍", max_size=12)
+)
 @settings(deadline=None)
 def test_the_common_prefix_is_the_longest_of_whole_characters(
     prefix: str, left: str, right: str

@@ -17,6 +17,12 @@ from lmos.model import BaseModel
 
 SOURCE_FOLDER = Path(__file__).parent.parent / "src"
 PATIENCE_SECONDS = 600
+# A shell starts what runs in the background deaf to Ctrl-C; a terminal does not.
+COMMAND = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("lmos.cli", run_name="__main__", alter_sys=True)
+"""
 
 
 @pytest.fixture
@@ -28,7 +34,7 @@ def store(tiny_llama: BaseModel, tmp_path: Path) -> Path:
 
 def start(*arguments: object, stdin: int | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "lmos.cli", *map(str, arguments)],
+        [sys.executable, "-c", COMMAND, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(SOURCE_FOLDER)},
         stdin=stdin,
         stdout=subprocess.PIPE,

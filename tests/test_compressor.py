@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import new_llama
 from torch import Tensor
 
+from conftest import new_llama
 from lmos.compressor import Compressor
 from lmos.masks import PADDING
 from lmos.model import BaseModel
@@ -48,7 +48,9 @@ def test_an_embedding_moves_with_what_its_span_may_see_and_with_nothing_else(
             changed_BTD = x_BTD.clone()
             changed_BTD[:, item] = x_BTD[:, item].flip(-1)
             after_SD = compressor.compress(changed_BTD, spans(SPANS), NUM_SPANS, level)[0]
-            moved = [not torch.equal(old, new) for old, new in zip(before_SD, after_SD, strict=True)]
+            moved = [
+                not torch.equal(old, new) for old, new in zip(before_SD, after_SD, strict=True)
+            ]
             later = [mask_mode == "window" and other > span for other in range(NUM_SPANS)]
             assert moved == [other == span or later[other] for other in range(NUM_SPANS)]
 
@@ -62,7 +64,9 @@ def test_a_later_item_of_the_span_is_unseen_by_earlier_items_but_not_by_the_toke
     changed_BTD = x_BTD.clone()
     changed_BTD[:, 3] = x_BTD[:, 3].flip(-1)
     with torch.no_grad():
-        outputs = [compressor.compress(x, spans([0, 0, 1, 1]), 2, level) for x in (x_BTD, changed_BTD)]
+        outputs = [
+            compressor.compress(x, spans([0, 0, 1, 1]), 2, level) for x in (x_BTD, changed_BTD)
+        ]
     assert torch.equal(outputs[0][0, 0], outputs[1][0, 0])
     assert (outputs[0][0, 1] - outputs[1][0, 1]).abs().max() > 0.1 * model.embedding_scale
 
@@ -155,7 +159,7 @@ def backward(model: BaseModel, weight: Callable[[Tensor], Tensor] = torch.sum) -
     nodes_BSD = compressor.compress(model.embed(ids_BT), spans(SPANS), NUM_SPANS, 1)
     top_BSD = compressor.compress(nodes_BSD, spans([0, 0, 0]), 1, 2)
     target_BSD = torch.randn(top_BSD.shape, generator=torch.Generator().manual_seed(4))
-    weight(top_BSD * target_BSD).backward()
+    weight(top_BSD * target_BSD).backward()  # type: ignore[no-untyped-call]
 
 
 def has_gradient(tensor: Tensor) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from building import filled_store, prose
 from torch import Tensor
 
+from building import filled_store, prose
 from lmos.errors import ConfigError
 from lmos.generation import hit_text, prompt_embeddings, stream_answer
 from lmos.model import BaseModel
@@ -122,7 +122,9 @@ def test_the_stream_is_what_the_model_generates(tiny_llama: BaseModel, temperatu
         assert tiny_llama.end_id is not None
         ids = list(tiny_llama.generate(prompt_TD, 24, [tiny_llama.end_id], temperature, seed))
         line = tiny_llama.decode(ids).lstrip().partition("\n")[0]
-        assert "".join(pieces) == (line if "\n" in tiny_llama.decode(ids).lstrip() else line.rstrip("�"))
+        assert "".join(pieces) == (
+            line if "\n" in tiny_llama.decode(ids).lstrip() else line.rstrip("�")
+        )
         assert all(pieces)
 
 

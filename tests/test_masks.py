@@ -55,7 +55,10 @@ def test_positions_are_those_of_the_loops(numbers: tuple[Tensor, int]) -> None:
     spans_BT, num_spans = numbers
     expected = [
         list(range(len(spans)))
-        + [max([i for i, s in enumerate(spans) if s == span], default=0) for span in range(num_spans)]
+        + [
+            max([i for i, s in enumerate(spans) if s == span], default=0)
+            for span in range(num_spans)
+        ]
         for spans in spans_BT.tolist()
     ]
     assert segmented_positions(spans_BT, num_spans).tolist() == expected

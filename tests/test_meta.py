@@ -101,19 +101,20 @@ def test_libraries_are_imported_where_they_belong(library: str) -> None:
 
 
 def exports_of(path: Path) -> tuple[list[str], set[str]] | None:
-    """`__all__` of a file, and the public names that it imports or defines at its top."""
+    """`__all__` of a file, and what it defines, or imports without using it itself."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     listed: list[str] | None = None
     names = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module != "__future__":
-            names |= {alias.asname or alias.name for alias in node.names}
+            names |= {alias.asname or alias.name for alias in node.names} - used
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            names.add(node.targets[0].id)
             if node.targets[0].id == "__all__":
                 listed = ast.literal_eval(node.value)
-            else:
-                names.add(node.targets[0].id)
     if listed is None:
         return None
     return listed, {name for name in names if not name.startswith("_") or name == "__version__"}

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from building import children_of, filled_store, prose, put, small_manifest
-from trees import observe
 
+from building import children_of, filled_store, prose, put, small_manifest
 from lmos.builder import SourceText, TreeBuilder
 from lmos.errors import ConfigError, QueryError
 from lmos.model import BaseModel
@@ -23,6 +22,7 @@ from lmos.scorers import SCORERS, query_vectors
 from lmos.store import AbstractStore
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
+from trees import observe
 
 ASKED = [17, 40, 41, 99]
 ALL = 10_000
@@ -352,6 +352,8 @@ def test_an_option_out_of_range_is_refused_by_name(name: str, value: Any) -> Non
         RetrievalConfig(**{name: value})
 
 
-def test_a_level_that_the_store_lacks_is_refused(tiny_llama: BaseModel, store: AbstractStore) -> None:
+def test_a_level_that_the_store_lacks_is_refused(
+    tiny_llama: BaseModel, store: AbstractStore
+) -> None:
     with pytest.raises(ConfigError, match=r"level: expected 0\.\.3 for this store, got 4"):
         retrieve(tiny_llama, store, level=4)

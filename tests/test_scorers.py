@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from building import filled_store, prose
-from conftest import new_llama
 from torch import Tensor
 
+from building import filled_store, prose
+from conftest import new_llama
 from lmos.errors import QueryError
 from lmos.model import BaseModel
 from lmos.nodes import NodeId
@@ -72,7 +72,9 @@ def test_an_empty_question_is_refused(scorer: AbstractScorer) -> None:
         scorer.prepare([])
 
 
-def test_a_question_that_is_too_long_is_refused(scorer: AbstractScorer, tiny_llama: BaseModel) -> None:
+def test_a_question_that_is_too_long_is_refused(
+    scorer: AbstractScorer, tiny_llama: BaseModel
+) -> None:
     room = query_room(tiny_llama)
     scorer.prepare([5] * room)
     with pytest.raises(QueryError, match=f"at most {room} tokens, got {room + 1}"):
@@ -134,7 +136,9 @@ def test_cached_scores_do_not_depend_on_other_candidates_nor_on_their_order(
     torch.testing.assert_close(some_RN, scores_RN[:, 3:7], rtol=1e-5, atol=1e-5)
 
 
-def test_node_keys_do_not_depend_on_other_nodes(store: AbstractStore, tiny_llama: BaseModel) -> None:
+def test_node_keys_do_not_depend_on_other_nodes(
+    store: AbstractStore, tiny_llama: BaseModel
+) -> None:
     nodes_ND = store.embeddings(store.level_ids(2))
     with torch.no_grad():
         keys_NK = node_keys(tiny_llama, nodes_ND, 2, tiny_llama.scoring_layer)
@@ -178,7 +182,7 @@ def test_paper_scores_are_a_share_of_the_attention(
 
 
 def joint_attention(model: BaseModel, store: AbstractStore, ids: list[NodeId], layer: int) -> Any:
-    """Probabilities `(H, T, T)` over `[candidates; retrieval states]`, by transformers' own code."""
+    """Probabilities `(H, T, T)` over `[candidates; retrieval states]`, as transformers has them."""
     adapter, num_tokens = model.adapter, len(model.adapter.retrieval_RD)
     x_BTD, mask_BTT, positions_BT = retrieval_inputs(model, [QUESTION])
     states_RD = model.forward(x_BTD, mask_BTT, positions_BT)[0, -num_tokens:]

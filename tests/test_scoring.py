@@ -77,7 +77,7 @@ def test_weights_of_the_kept_sum_to_one(scores_RN: Tensor, top_c: int, beam: int
 
 def test_gradients_flow_through_the_weights() -> None:
     scores_RN = randn(2, 5).requires_grad_()
-    kept_weights(scores_RN, torch.tensor([1, 3]))[0].backward()
+    kept_weights(scores_RN, torch.tensor([1, 3]))[0].backward()  # type: ignore[no-untyped-call]
     assert scores_RN.grad is not None
     assert (scores_RN.grad != 0).tolist() == [[False, True, False, True, False]] * 2
 

@@ -1,4 +1,4 @@
-"""The type checker of the import hook: beartype, to which an `int` is a `float` as it is to mypy."""
+"""The type checker of the import hook: beartype, to which an `int` is a `float`, as to mypy."""
 
 from __future__ import annotations
 

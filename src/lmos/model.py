@@ -105,7 +105,7 @@ class BaseModel(Transformer):
             torch.manual_seed(seed)
             try:
                 hf_config = AutoConfig.for_model(**values)
-                module = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+                module = AutoModelForCausalLM.from_config(
                     hf_config, attn_implementation=ATTENTION_NAME, dtype=torch.float32
                 )
             except Exception as error:
@@ -280,14 +280,14 @@ def _reason(error: Exception) -> str:
 def _quiet() -> Iterator[None]:
     """Without progress bars, and without warnings that only transformers or peft can act on."""
     had_bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         if had_bars:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+            transformers_logging.enable_progress_bar()
 
 
 def _move(module: Any, device: str | torch.device) -> Any:

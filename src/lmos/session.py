@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -152,7 +153,7 @@ def make_manifest(
     upper = [max(ratio, _UPPER_WINDOW // max(ratio, 1) * ratio) for ratio in ratios[1:]]
     if model.max_positions is not None and max(upper, default=0) > model.max_positions:
         raise ConfigError(
-            f"ratios: expected at most {model.max_positions} for {model.name}, got {max(ratios[1:])}"
+            f"ratios: expected at most {model.max_positions} each, got {max(ratios[1:])}"
         )
     return Manifest(
         base_model=model.name,
@@ -206,7 +207,7 @@ class Session:
         path: str | Path,
         model: BaseModel | None = None,
         ratios: tuple[int, ...] = DEFAULT_RATIOS,
-        **modes: str,
+        **modes: Any,
     ) -> Session:
         """Make a new store file.
 

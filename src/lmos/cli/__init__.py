@@ -25,7 +25,7 @@ from lmos.cli.verify import verify
 _COMMANDS = (new, add, ask, chat, retrieve, sources, status, forget, verify, pretrain, train)
 
 
-@click.group(cls=FailingGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("lmos", cls=FailingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lmos")
 def main() -> None:
     r"""Give a language model a life-long context, kept in one file.

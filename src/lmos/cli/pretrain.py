@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Make a small base model.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command()
+@click.command(short_help="Teach a model to compress and retrieve.")
 @click.option("--base", required=True, help="Model folder, or a model of the Hugging Face Hub.")
 @click.option(
     "--data",

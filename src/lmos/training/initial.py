@@ -51,22 +51,23 @@ def write_induction_heads(module: Any, embedding_std: float = 1.0, seed: int = 0
         layer.self_attn.o_proj.weight.mul_(_RANDOM_GAIN)
         layer.mlp.down_proj.weight.mul_(_RANDOM_GAIN)
     generator = torch.Generator().manual_seed(seed)
-    frames = [_frame(width, head_width, generator) for _ in range(3)]
-    _write_previous_token_head(layers[0].self_attn, *frames[:2], embedding_std, module)
-    _write_induction_head(layers[1].self_attn, *frames, _COPY_GAIN * embedding_std)
+    read, write, copy = (_frame(width, head_width, generator) for _ in range(3))
+    angles = module.model.rotary_emb.inv_freq.float()
+    _write_previous_token_head(
+        layers[0].self_attn, read, _WRITE_GAIN * embedding_std * write, angles
+    )
+    _write_induction_head(layers[1].self_attn, read, write, copy, _COPY_GAIN * embedding_std)
 
 
 def _frame(width: int, rank: int, generator: torch.Generator) -> Tensor:
     """`rank` random orthonormal rows of `width` numbers."""
-    return torch.linalg.qr(torch.randn(width, rank, generator=generator))[0].T
+    columns: Tensor = torch.linalg.qr(torch.randn(width, rank, generator=generator))[0]
+    return columns.T
 
 
-def _write_previous_token_head(
-    attention: Any, read: Tensor, write: Tensor, scale: float, module: Any
-) -> None:
+def _write_previous_token_head(attention: Any, read: Tensor, write: Tensor, angles: Tensor) -> None:
     """Head 0: constant queries and keys whose rotation peaks one position back."""
     rank = len(read)
-    angles = module.model.rotary_emb.inv_freq.float()
     for projection in (attention.q_proj, attention.k_proj):
         projection.weight[:rank] = 0
         projection.bias[:rank] = 0
@@ -75,7 +76,7 @@ def _write_previous_token_head(
     attention.q_proj.bias[: rank // 2] = _PREVIOUS_SHARPNESS * torch.cos(-angles)
     attention.q_proj.bias[rank // 2 : rank] = _PREVIOUS_SHARPNESS * torch.sin(-angles)
     attention.v_proj.weight[:rank] = read
-    attention.o_proj.weight[:, :rank] = _WRITE_GAIN * scale * write.T
+    attention.o_proj.weight[:, :rank] = write.T
 
 
 def _write_induction_head(

@@ -60,7 +60,7 @@ def read_fairytaleqa(folder: Path, *, held_out: bool) -> list[PassageQuestion]:
     stories = sorted(folder.glob("section-stories/*/*-story.csv"))
     if not stories:
         raise DataError(f"expected section-stories/*/*-story.csv below {folder}, found none")
-    result = []
+    result: list[PassageQuestion] = []
     for story in stories:
         title = story.name.removesuffix("-story.csv")
         if is_held_out(title) != held_out:

@@ -175,7 +175,7 @@ def train(
     if lora_rank is not None:
         model.add_lora(lora_rank)
     data = read_data(data_config)
-    mixture = base_mixture or PretrainConfig(batch_size=8)
+    mixture = base_mixture or PretrainConfig(batch_size=8, max_facts=4)
     base_objective = make_base_objective(model, data, mixture, loop.seed)
     base_objective.curriculum.num_facts = mixture.max_facts
     manifest = make_manifest(model, DEFAULT_RATIOS)
