@@ -110,7 +110,11 @@ def by_hand(model: BaseModel, x_TD: Tensor, mask_mode: str, level: int) -> tuple
     if level > 1:
         x_TD = x_TD + adapter.level_LD[level - 1]
     members = [[i for i, s in enumerate(SPANS) if s == span] for span in range(NUM_SPANS)]
-    tokens = [x_TD[inside].mean(0) + adapter.compression_LD[level] for inside in members]
+    means = [x_TD[inside].mean(0) for inside in members]
+    tokens = [
+        mean_D / mean_D.square().mean().sqrt() * adapter.scale + adapter.compression_LD[level]
+        for mean_D in means
+    ]
     size = num_items + NUM_SPANS
     mask = torch.zeros(1, size, size, dtype=torch.bool)
     for row, span in enumerate(SPANS):

@@ -105,7 +105,10 @@ def test_cached_scores_are_the_heads_dot_products_written_out(
     scores_RN = scores_of(CachedScorer(model, layer), store, ids)
     num_tokens, length = len(adapter.retrieval_RD), len(QUESTION)
     with torch.no_grad():
-        x_TD = torch.cat([model.embed(torch.tensor(QUESTION)), adapter.retrieval_RD])
+        question_TD = model.embed(torch.tensor(QUESTION))
+        mean_D = question_TD.mean(0)
+        mean_D = mean_D / mean_D.square().mean().sqrt() * adapter.scale
+        x_TD = torch.cat([question_TD, mean_D + adapter.retrieval_RD])
         positions = torch.tensor([[*range(room - length, room), *[room] * num_tokens]])
         mask = torch.ones(1, length + num_tokens, length + num_tokens, dtype=torch.bool).tril()
         asked = model.attention(x_TD[None], mask, positions, layer)

@@ -1,12 +1,19 @@
 """lmos: a life-long context for language models, compressed and searched by the model itself.
 
-The few names that most programs need; everything else is in the module that its name says.
+The few names that most programs need; everything else is in the module that its name says. They
+are imported when they are first used, so that a command can answer before torch is there.
 """
 
-from lmos.errors import LmosError
-from lmos.model import BaseModel
-from lmos.retriever import RetrievalConfig
-from lmos.session import Answer, Citation, Session, UntrainedWarning, load_model
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmos.errors import LmosError
+    from lmos.model import BaseModel
+    from lmos.retriever import RetrievalConfig
+    from lmos.session import Answer, Citation, Session, UntrainedWarning, load_model
 
 __version__ = "0.1.0"
 
@@ -21,3 +28,13 @@ __all__ = [
     "__version__",
     "load_model",
 ]
+
+_HOMES = {"BaseModel": "model", "LmosError": "errors", "RetrievalConfig": "retriever"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES.get(name, 'session')}"), name)
+    globals()[name] = value
+    return value

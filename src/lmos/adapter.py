@@ -33,6 +33,8 @@ class AdapterConfig:
         embedding_width: D, of the base model.
         num_heads: H, query heads of the base model at the scoring layer.
         scoring_layer: Layer whose queries and keys score nodes, from 0.
+        query_width: Q, numbers in the queries of one item over all heads; `num_heads` divides it.
+        key_width: K, numbers in the keys of one item over all key heads; divides Q.
         num_retrieval_tokens: R.
         max_levels: Highest level of a node that has an embedding of its own.
     """
@@ -40,6 +42,8 @@ class AdapterConfig:
     embedding_width: int
     num_heads: int
     scoring_layer: int
+    query_width: int
+    key_width: int
     num_retrieval_tokens: int = 2
     max_levels: int = 8
 
@@ -48,6 +52,8 @@ class AdapterConfig:
             ("embedding_width", 1),
             ("num_heads", 1),
             ("scoring_layer", 0),
+            ("query_width", 1),
+            ("key_width", 1),
             ("num_retrieval_tokens", 1),
             ("max_levels", 1),
         ):
@@ -66,7 +72,11 @@ class Adapter(nn.Module):
         retrieval_RD: Input embeddings of the retrieval tokens, at the scale of token embeddings.
         level_LD: By level, added to a node's embedding when it enters the model again.
         residual_D: Gain of the compression token's own state in a node's embedding.
-        head_weights_RH: Weight of each query head in a score, for each retrieval token.
+        pool_RD: What a retrieval token looks for in the question that it starts from the mean of.
+        head_weights_RH: Weight of each query head in the paper's score, by retrieval token.
+        query_map_RQK: From the queries of all heads to what a stored key is multiplied with: learned
+            head weights, and more than that, since heads may mix.
+        query_offset_Q: Taken off the queries first.
         log_temperature: Of the scores; scores are multiplied by its exponential.
         scale: Root mean square of an embedding's entries: that of the token embeddings when the
             adapter was made. Not trained.
@@ -76,7 +86,10 @@ class Adapter(nn.Module):
     retrieval_RD: Float[nn.Parameter, "R D"]
     level_LD: Float[nn.Parameter, "L D"]
     residual_D: Float[nn.Parameter, " D"]
+    pool_RD: Float[nn.Parameter, "R D"]
     head_weights_RH: Float[nn.Parameter, "R H"]
+    query_map_RQK: Float[nn.Parameter, "R Q K"]
+    query_offset_Q: Float[nn.Parameter, " Q"]
     log_temperature: Float[nn.Parameter, ""]
     scale: Float[Tensor, ""]
 
@@ -101,6 +114,11 @@ class Adapter(nn.Module):
         self.residual_D = nn.Parameter(torch.ones(width))
         uniform_RH = torch.full((num_tokens, config.num_heads), 1.0 / config.num_heads)
         self.head_weights_RH = nn.Parameter(uniform_RH)
+        self.pool_RD = nn.Parameter(torch.zeros(num_tokens, width))
+        self.query_map_RQK = nn.Parameter(
+            head_mean_map(config).expand(num_tokens, -1, -1).contiguous()
+        )
+        self.query_offset_Q = nn.Parameter(torch.zeros(config.query_width))
         self.log_temperature = nn.Parameter(torch.zeros(()))
         self.register_buffer("scale", torch.tensor(float(embedding_scale)))
 
@@ -145,6 +163,14 @@ class Adapter(nn.Module):
         adapter.trained_on = header.get("trained_on")
         adapter.load_state_dict(_read_weights(folder, adapter))
         return adapter
+
+
+def head_mean_map(config: AdapterConfig) -> Float[Tensor, "Q K"]:
+    """The map under which a score is the mean over heads of the attention's dot products."""
+    head_width = config.query_width // config.num_heads
+    num_groups = config.query_width // config.key_width
+    eye_QQ = torch.eye(config.query_width).view(config.query_width, -1, num_groups, head_width)
+    return eye_QQ.sum(2).reshape(config.query_width, config.key_width) / config.num_heads
 
 
 def has_adapter(folder: Path) -> bool:

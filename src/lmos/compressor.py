@@ -59,7 +59,8 @@ class Compressor:
         num_items = x_BTD.shape[1]
         adapter = self._model.adapter
         items_BTD = x_BTD if level == 1 else x_BTD + adapter.level_LD[level - 1]
-        tokens_BSD = span_means(items_BTD, spans_BT, num_spans) + adapter.compression_LD[level]
+        means_BSD = adapter.to_input_scale(span_means(items_BTD, spans_BT, num_spans))
+        tokens_BSD = means_BSD + adapter.compression_LD[level]
         hidden_BTD = self._model.forward(
             torch.cat([items_BTD, tokens_BSD], dim=1),
             segmented_mask(spans_BT, num_spans, self._mask_mode),

@@ -180,6 +180,8 @@ class BaseModel(Transformer):
         config = AdapterConfig(
             embedding_width=self.embedding_width,
             num_heads=self.num_heads,
+            query_width=self.num_heads * self.head_width,
+            key_width=self.key_width,
             scoring_layer=self.default_scoring_layer if scoring_layer is None else scoring_layer,
             num_retrieval_tokens=num_retrieval_tokens,
             max_levels=max_levels,
@@ -246,11 +248,11 @@ class BaseModel(Transformer):
             raise ConfigError("the model has LoRA weights already; load it again to start over")
 
     def _require_fit(self, config: AdapterConfig) -> None:
-        expected = (self.embedding_width, self.num_heads)
-        got = (config.embedding_width, config.num_heads)
+        expected = (self.embedding_width, self.num_heads, self.key_width)
+        got = (config.embedding_width, config.num_heads, config.key_width)
         if expected != got or config.scoring_layer >= self.num_layers:
             raise ModelError(
-                f"the adapter does not fit {self.name}: expected width and heads {expected} and a "
+                f"the adapter does not fit {self.name}: expected width, heads and key width {expected} and a "
                 f"scoring layer below {self.num_layers}, got {got} and {config.scoring_layer}"
             )
 

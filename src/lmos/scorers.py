@@ -19,7 +19,6 @@ from lmos.errors import QueryError
 from lmos.masks import causal_mask
 from lmos.model import BaseModel
 from lmos.nodes import NodeId
-from lmos.scoring import fold_heads
 from lmos.store import AbstractStore
 
 MAX_QUERY_LEN = 256
@@ -60,7 +59,13 @@ def node_keys(
 def retrieval_inputs(
     model: BaseModel, queries: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`[padding; question; retrieval tokens]` of a batch: `(x_BTD, mask_BTT, positions_BT)`."""
+    """`[padding; question; retrieval tokens]` of a batch: `(x_BTD, mask_BTT, positions_BT)`.
+
+    A retrieval token starts from a mean of the question's embeddings, as a compression token does
+    from that of its span, plus a learned embedding of its own; the mean's weights are learned.
+
+    Source: arXiv 2409.01495, retriever. Where we differ: there it is the learned embedding alone.
+    """
     num_tokens = model.adapter.retrieval_RD.shape[0]
     longest = max(len(query) for query in queries)
     ids_BT = torch.zeros(len(queries), longest, dtype=torch.long)
@@ -68,8 +73,13 @@ def retrieval_inputs(
     for row, query in enumerate(queries):
         ids_BT[row, longest - len(query) :] = torch.tensor(query, dtype=torch.long)
         real_BT[row, : longest - len(query)] = False
-    retrieval_BRD = model.adapter.retrieval_RD.expand(len(queries), -1, -1)
-    x_BTD = torch.cat([model.embed(ids_BT), retrieval_BRD], dim=1)
+    question_BTD = model.embed(ids_BT)
+    adapter = model.adapter
+    looks_BRT = adapter.pool_RD @ question_BTD.float().transpose(1, 2)
+    looks_BRT = looks_BRT / model.embedding_width**0.5
+    weights_BRT = looks_BRT.masked_fill(~real_BT[:, None, :longest], -torch.inf).softmax(-1)
+    means_BRD = adapter.to_input_scale(weights_BRT @ question_BTD.float())
+    x_BTD = torch.cat([question_BTD, means_BRD + adapter.retrieval_RD], dim=1)
     room = query_room(model)
     order_T = torch.arange(room - longest, room)
     positions_T = torch.cat([order_T, torch.full((num_tokens,), room)])
@@ -89,12 +99,10 @@ def query_vectors(
     x_BTD, mask_BTT, positions_BT = retrieval_inputs(model, queries)
     state = model.attention(x_BTD, mask_BTT, positions_BT, layer)
     num_tokens = model.adapter.retrieval_RD.shape[0]
-    queries_BHRd = state.queries_BHTd[:, :, -num_tokens:]
-    scaled = queries_BHRd.transpose(1, 2) * (state.scaling * model.adapter.log_temperature.exp())
-    weights_RH = model.adapter.head_weights_RH
-    return torch.stack(
-        [fold_heads(queries_RHd, weights_RH, model.num_kv_heads) for queries_RHd in scaled]
-    )
+    queries_BRQ = state.queries_BHTd[:, :, -num_tokens:].transpose(1, 2).flatten(2)
+    centred_BRQ = queries_BRQ.float() - model.adapter.query_offset_Q
+    vectors_BRK = torch.einsum("brq,rqk->brk", centred_BRQ, model.adapter.query_map_RQK)
+    return vectors_BRK * (state.scaling * model.adapter.log_temperature.exp())
 
 
 @dataclass(frozen=True)

@@ -149,12 +149,14 @@ def iter_windows(
 def _iter_tokens(text: str, encode: Encode, window: int) -> Iterator[tuple[Tokens, bool]]:
     """The tokens of each unit, and whether it is the same whatever follows.
 
-    A unit of more tokens than a window holds is cut in half until it has fewer.
+    A unit of more tokens than a window holds is cut in half until it has fewer; what follows such a
+    cut is as uncertain as the cut itself.
     """
     start = 0
+    is_final = True
     while start < len(text):
         stop = _unit_stop(text, start, window)
-        is_final = stop < len(text)
+        is_final = is_final and stop < len(text)
         tokens = encode(text[start:stop])
         while len(tokens) > window:
             if stop - start == 1:

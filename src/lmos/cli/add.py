@@ -92,7 +92,8 @@ def add(
                 done.append(outcome)
                 if not as_json and outcome.action != "unchanged":
                     tokens = count(outcome.num_tokens, "token")
-                    click.echo(f"{outcome.action} {printable(outcome.source)} ({tokens})")
+                    # Not click.echo, which would write across the progress bar.
+                    print(f"{outcome.action} {printable(outcome.source)} ({tokens})", flush=True)
     except KeyboardInterrupt:
         done_of_all = f"{len(done)} of {count(len(inputs.files), 'source')} done"
         click.echo(f"interrupted; nothing half-written, {done_of_all}", err=True)

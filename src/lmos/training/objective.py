@@ -62,7 +62,7 @@ class CompressionConfig:
     base_weight: float = 0.5
     miss_share: float = 0.12
     embedding_share: float = 0.2
-    queue: int = 2048
+    queue: int = 0
     random_ratio_share: float = 0.25
 
 

@@ -17,6 +17,7 @@ import torch
 from lmos.errors import DataError
 from lmos.model import BaseModel
 from lmos.session import DEFAULT_RATIOS, make_manifest
+from lmos.training.alignment import align_scores
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import PassageSampler, read_documents
 from lmos.training.facts import TRAINING_FAMILIES, make_facts
@@ -150,6 +151,7 @@ def train(
     lora_rank: int | None = None,
     base_mixture: PretrainConfig | None = None,
     passage_share: float = 0.4,
+    scoring_layer: int | None = None,
 ) -> None:
     """Teach a model to compress and retrieve, resuming what `out` holds.
 
@@ -162,6 +164,7 @@ def train(
         lora_rank: Train LoRA weights beside a frozen base model; `None` trains everything.
         base_mixture: The base model's own tasks, kept up along the way.
         passage_share: Share of contexts made of real passages with questions.
+        scoring_layer: Whose queries and keys score nodes; at 60 % of the depth by default.
 
     Raises:
         ModelError: The base model cannot be used.
@@ -171,7 +174,8 @@ def train(
         raise DataError("expected at least one stage of training, got none")
     model = BaseModel.from_pretrained(base)
     if not model.is_trained:
-        model.new_adapter(seed=loop.seed)
+        model.new_adapter(scoring_layer=scoring_layer, seed=loop.seed)
+        align_scores(model, loop.seed)
     if lora_rank is not None:
         model.add_lora(lora_rank)
     data = read_data(data_config)
