@@ -9,12 +9,26 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lmos.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter, AdapterConfig, has_adapter
+from lmos.adapter import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Adapter,
+    AdapterConfig,
+    has_adapter,
+    head_mean_map,
+)
 from lmos.errors import ConfigError, ModelError
 
-CONFIG = AdapterConfig(
-    embedding_width=8, num_heads=4, scoring_layer=1, num_retrieval_tokens=3, max_levels=2
-)
+SHAPE = {
+    "embedding_width": 8,
+    "num_heads": 4,
+    "query_width": 8,
+    "key_width": 4,
+    "scoring_layer": 1,
+    "num_retrieval_tokens": 3,
+    "max_levels": 2,
+}
+CONFIG = AdapterConfig(**SHAPE)
 
 
 def test_a_fresh_adapter_starts_neutral() -> None:
@@ -27,7 +41,7 @@ def test_a_fresh_adapter_starts_neutral() -> None:
 
 
 def test_retrieval_tokens_have_the_scale_and_the_seed_that_was_asked_for() -> None:
-    wide = AdapterConfig(embedding_width=4096, num_heads=4, scoring_layer=0)
+    wide = AdapterConfig(**{**SHAPE, "embedding_width": 4096, "num_retrieval_tokens": 2})
     adapter = Adapter(wide, embedding_scale=0.5, seed=1)
     assert adapter.retrieval_RD.square().mean().sqrt().item() == pytest.approx(0.5, rel=0.05)
     assert torch.equal(adapter.retrieval_RD, Adapter(wide, 0.5, seed=1).retrieval_RD)
@@ -57,11 +71,12 @@ def test_a_changed_weight_changes_the_hash() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"num_retrieval_tokens": 0}, {"scoring_layer": -1}, {"max_levels": 0}]
+    "values",
+    [{"num_retrieval_tokens": 0}, {"scoring_layer": -1}, {"max_levels": 0}, {"key_width": 3}],
 )
 def test_shapes_that_cannot_be_are_refused(values: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=next(iter(values))):
-        AdapterConfig(**{"embedding_width": 8, "num_heads": 4, "scoring_layer": 1, **values})
+        AdapterConfig(**{**SHAPE, **values})
 
 
 def test_a_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:
@@ -107,3 +122,17 @@ def test_weights_of_other_shapes_are_refused(tmp_path: Path) -> None:
     (tmp_path / CONFIG_FILE).write_text(json.dumps(config))
     with pytest.raises(ModelError, match="level_LD"):
         Adapter.load(tmp_path)
+
+
+@pytest.mark.parametrize(("num_heads", "num_key_heads"), [(4, 4), (4, 2), (6, 2), (3, 1)])
+def test_the_first_query_map_is_the_mean_of_the_heads(num_heads: int, num_key_heads: int) -> None:
+    sizes = {"num_heads": num_heads, "query_width": 5 * num_heads, "key_width": 5 * num_key_heads}
+    map_QK = head_mean_map(AdapterConfig(**{**SHAPE, **sizes}))
+    generator = torch.Generator().manual_seed(0)
+    queries_Hd = torch.randn(num_heads, 5, generator=generator)
+    keys_Gd = torch.randn(num_key_heads, 5, generator=generator)
+    expected = sum(
+        queries_Hd[head] @ keys_Gd[head * num_key_heads // num_heads] / num_heads
+        for head in range(num_heads)
+    )
+    torch.testing.assert_close(queries_Hd.flatten() @ map_QK @ keys_Gd.flatten(), expected)

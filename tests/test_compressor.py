@@ -142,18 +142,26 @@ def test_paper_mode_is_the_scaled_state_of_the_compression_token(
 
 @MODES
 @LEVELS
-def test_residual_mode_adds_the_token_to_the_mean_of_its_span(
+def test_residual_mode_adds_the_token_to_the_means_of_its_span(
     model: BaseModel, mask_mode: str, level: int
 ) -> None:
     x_BTD = items(model)
     with torch.no_grad():
         states_TD, own_SD = by_hand(model, x_BTD[0], mask_mode, level)
         members = [[i for i, s in enumerate(SPANS) if s == span] for span in range(NUM_SPANS)]
-        means_SD = torch.stack([states_TD[inside].mean(0) for inside in members])
-        sum_SD = means_SD + model.adapter.residual_D * own_SD
-        expected = sum_SD / sum_SD.square().mean(-1, keepdim=True).sqrt() * model.adapter.scale
+        inputs_TD = x_BTD[0] if level == 1 else x_BTD[0] + model.adapter.level_LD[level - 1]
+        inputs_SD, states_SD = (
+            torch.stack([rows_TD[inside].mean(0) for inside in members])
+            for rows_TD in (inputs_TD, states_TD)
+        )
+        learned_SD = scaled(states_SD + model.adapter.residual_D * own_SD, model)
+        expected = scaled(model.adapter.skip_D * scaled(inputs_SD, model) + learned_SD, model)
         got = Compressor(model, mask_mode).compress(x_BTD, spans(SPANS), NUM_SPANS, level)
     torch.testing.assert_close(got[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def scaled(x_SD: Tensor, model: BaseModel) -> Tensor:
+    return x_SD / x_SD.square().mean(-1, keepdim=True).sqrt() * model.adapter.scale
 
 
 def backward(model: BaseModel, weight: Callable[[Tensor], Tensor] = torch.sum) -> None:

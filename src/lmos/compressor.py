@@ -20,8 +20,8 @@ class Compressor:
     Args:
         model: Base model and adapter.
         mask_mode: `window` or `strict`, see `segmented_mask`.
-        output_mode: `residual`: normalised (mean of the span's final states + gain · the
-            compression token's own). `paper`: the compression token's final state alone.
+        output_mode: `residual`: means of the span's inputs and final states, and the compression
+            token's own state, with learned gains. `paper`: the compression token's final state alone.
     """
 
     def __init__(
@@ -40,15 +40,16 @@ class Compressor:
     ) -> Float[Tensor, "B S D"]:
         r"""Compress windows of items of level `level - 1` to embeddings of level `level`.
 
-        $$e_j = c \cdot \mathrm{rms}\Big(
-            \tfrac{1}{|S_j|} \sum_{i \in S_j} h_i + g \odot h_{m_j}\Big)$$
+        $$e_j = r\Big(s \odot r(\bar x_{S_j}) + r(\bar h_{S_j} + g \odot h_{m_j})\Big)$$
 
-        with $h$ the last hidden states, $m_j$ the compression token of span $S_j$, $g$ a learned
-        gain and $c$ the scale of the token embeddings.
+        with $\bar x$ the mean of the span's inputs and $\bar h$ of its last hidden states, $m_j$ its
+        compression token, $g$ and $s$ learned gains, and $r$ to bring a vector to the scale of
+        the token embeddings. What went in stays visible in what comes out, at every level, and a
+        model that was never trained for this has the means to start from.
 
         Source: arXiv 2409.01495, compressor. Where we differ: the paper returns $h_{m_j}$ (mode
         `paper`) from a learned memory token; ours starts from the span's mean plus a learned
-        level embedding, and keeps the mean of the states, which trains faster.
+        level embedding, and keeps the means of inputs and states, which trains faster.
 
         Args:
             x_BTD: Token embeddings (level 0) or nodes of level `level - 1`, at input scale.
@@ -68,6 +69,7 @@ class Compressor:
         )
         own_BSD = hidden_BTD[:, num_items:]
         if self._output_mode == "residual":
-            means_BSD = span_means(hidden_BTD[:, :num_items], spans_BT, num_spans)
-            own_BSD = means_BSD + adapter.residual_D * own_BSD
+            states_BSD = span_means(hidden_BTD[:, :num_items], spans_BT, num_spans)
+            learned_BSD = adapter.to_input_scale(states_BSD + adapter.residual_D * own_BSD)
+            own_BSD = adapter.skip_D * means_BSD + learned_BSD
         return self._model.adapter.to_input_scale(own_BSD)

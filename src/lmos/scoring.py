@@ -12,30 +12,6 @@ from torch import Tensor
 from lmos.errors import ConfigError
 
 
-def fold_heads(
-    queries_RHd: Float[Tensor, "R H d"], weights_RH: Float[Tensor, "R H"], num_key_heads: int
-) -> Float[Tensor, "R K"]:
-    r"""One vector for each retrieval token whose inner product with a stored key is the score.
-
-    $$s_{rn} = \sum_h w_{rh} \, q_{rh} \cdot k_{g(h)n}
-             = \Big[\sum_{h \in g} w_{rh} q_{rh}\Big]_g \cdot [k_{gn}]_g$$
-
-    Query heads that share a key head are summed, key heads are concatenated: $K = G d$.
-
-    Source: arXiv 2409.01495, retriever. Where we differ: the authors' code averages the heads;
-    ours are weighted, and the weights are learned.
-
-    Args:
-        queries_RHd: Attention queries of the retrieval tokens, already scaled.
-        weights_RH: Weight of each head.
-        num_key_heads: G; divides H.
-    """
-    num_tokens, num_heads, head_width = queries_RHd.shape
-    weighted = queries_RHd * weights_RH[:, :, None]
-    grouped = weighted.view(num_tokens, num_key_heads, num_heads // num_key_heads, head_width)
-    return grouped.sum(2).reshape(num_tokens, num_key_heads * head_width)
-
-
 def select_nodes(scores_RN: Float[Tensor, "R N"], top_c: int, beam: int = 0) -> Int[Tensor, " K"]:
     """Keep the `top_c` best nodes of each retrieval token, then the best others up to `beam`.
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from lmos.model import BaseModel
 from lmos.scorers import query_room
 
-_WEAKEST = 0.2
-_SHARPNESS = 40.0
+_WEAKEST = 0.05
+_SHARPNESS = 20.0
 _NUM_PROBES = 2048
 _TOKEN_SHARE = 0.1
 
