@@ -34,7 +34,8 @@ CONFIG = AdapterConfig(**SHAPE)
 def test_a_fresh_adapter_starts_neutral() -> None:
     adapter = Adapter(CONFIG, embedding_scale=0.5)
     assert adapter.compression_LD.shape == adapter.level_LD.shape == (3, 8)
-    assert not adapter.compression_LD.any() and not adapter.level_LD.any()
+    assert not adapter.compression_LD.any()
+    assert not adapter.level_LD.any()
     assert torch.equal(adapter.residual_D, torch.ones(8))
     assert torch.equal(adapter.head_weights_RH, torch.full((3, 4), 0.25))
     assert adapter.log_temperature.item() == 0
@@ -58,7 +59,8 @@ def test_an_adapter_comes_back_from_its_files(tmp_path: Path) -> None:
     adapter.save(tmp_path)
     assert has_adapter(tmp_path)
     again = Adapter.load(tmp_path)
-    assert again.config == CONFIG and again.trained_on == "abc"
+    assert again.config == CONFIG
+    assert again.trained_on == "abc"
     assert again.hash() == adapter.hash()
 
 

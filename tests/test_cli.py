@@ -309,7 +309,7 @@ def test_ask_answers_then_cites(store: Path) -> None:
     before = store.read_bytes()
     answer = values("ask", store, QUESTION, "--max-new-tokens", 5)
     shown = output("ask", store, QUESTION, "--max-new-tokens", 5, "--explain")
-    printable = "".join(c if c.isprintable() else "�" for c in answer["answer"])
+    printable = "".join(c if c.isprintable() or c == "\t" else "�" for c in answer["answer"])
     assert shown.startswith(printable + "\n")
     assert shown.index("walk\n") < shown.index(" 1  ")
     best = answer["citations"][0]

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, TEXT, UNUSABLE, write_tokenizer
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
+from architectures import ARCHITECTURES, TEXT, UNUSABLE, write_tokenizer
 from lmos.errors import ConfigError, ModelError
 from lmos.model import BaseModel
 from lmos.selfcheck import check_model
@@ -233,7 +233,8 @@ def test_rows_that_see_nothing_stay_finite(
     hidden_BTD = model.forward(x_BTD, mask_BTT)
     torch.autograd.backward(hidden_BTD.float().square().mean())
     assert torch.isfinite(hidden_BTD).all()
-    assert x_BTD.grad is not None and torch.isfinite(x_BTD.grad).all()
+    assert x_BTD.grad is not None
+    assert torch.isfinite(x_BTD.grad).all()
 
 
 # Attention of one layer
@@ -298,7 +299,8 @@ def test_gradients_reach_inputs_adapter_and_weights(model: BaseModel) -> None:
     others = (adapter.pool_RD, adapter.skip_D, adapter.query_map_RQK, adapter.query_offset_Q)
     rest = sum(parameter.sum() for parameter in others)
     torch.autograd.backward(hidden_BTD.square().mean() + scores_BT.mean() + rest)
-    assert x_BTD.grad is not None and bool((x_BTD.grad.abs().sum(-1) > 0).all())
+    assert x_BTD.grad is not None
+    assert bool((x_BTD.grad.abs().sum(-1) > 0).all())
     for name, parameter in model.as_module().named_parameters():
         is_beyond = name.startswith("base.lm_head") or name.startswith("base.embed_out")
         assert is_beyond or parameter.grad is not None, name
@@ -324,7 +326,8 @@ def test_autocast_keeps_gradients(model: BaseModel) -> None:
         loss = hidden_BTD.float().square().mean() + state.keys_BGTd.float().square().mean()
     torch.autograd.backward(loss)
     assert torch.isfinite(loss)
-    assert x_BTD.grad is not None and torch.isfinite(x_BTD.grad).all()
+    assert x_BTD.grad is not None
+    assert torch.isfinite(x_BTD.grad).all()
     with torch.no_grad():
         exact = model.forward(x_BTD, mask_BTT)
     assert (hidden_BTD.float() - exact)[0].abs().mean() < 0.1 * exact[0].abs().mean()
@@ -455,7 +458,8 @@ def test_a_trained_adapter_and_lora_come_back(model: BaseModel, tmp_path: Path) 
     model.is_trained = True
     model.save_pretrained(tmp_path)
     again = BaseModel.from_pretrained(tmp_path)
-    assert again.is_trained and again.scoring_layer == 1
+    assert again.is_trained
+    assert again.scoring_layer == 1
     assert again.base_hash == model.base_hash == base_hash
     assert again.adapter_hash == model.adapter_hash != "untrained"
     assert again.adapter.retrieval_RD.shape[0] == 3

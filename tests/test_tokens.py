@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from architectures import TEXT, write_tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from architectures import TEXT, write_tokenizer
 from lmos.errors import ModelError
 from lmos.tokens import TextTokenizer
 from lmos.training.tokenizer import END_TOKEN

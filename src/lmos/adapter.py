@@ -81,8 +81,8 @@ class Adapter(nn.Module):
         pool_RD: What a retrieval token looks for in the question that it starts from the mean of.
         skip_D: Gain of the mean of a span's inputs in a node's embedding.
         head_weights_RH: Weight of each query head in the paper's score, by retrieval token.
-        query_map_RQK: From the queries of all heads to what a stored key is multiplied with: learned
-            head weights, and more than that, since heads may mix.
+        query_map_RQK: From the queries of all heads to what a stored key is multiplied with:
+            learned head weights, and more than that, since heads may mix.
         query_offset_Q: Taken off the queries first.
         log_temperature: Of the scores; scores are multiplied by its exponential.
         scale: Root mean square of an embedding's entries: that of the token embeddings when the

@@ -21,7 +21,7 @@ class Compressor:
         model: Base model and adapter.
         mask_mode: `window` or `strict`, see `segmented_mask`.
         output_mode: `residual`: means of the span's inputs and final states, and the compression
-            token's own state, with learned gains. `paper`: the compression token's final state alone.
+            token's own final state, with learned gains. `paper`: that state alone.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Compressor:
 
         $$e_j = r\Big(s \odot r(\bar x_{S_j}) + r(\bar h_{S_j} + g \odot h_{m_j})\Big)$$
 
-        with $\bar x$ the mean of the span's inputs and $\bar h$ of its last hidden states, $m_j$ its
+        with $\bar x$ the mean of the span's inputs, $\bar h$ of its last hidden states, $m_j$ its
         compression token, $g$ and $s$ learned gains, and $r$ to bring a vector to the scale of
         the token embeddings. What went in stays visible in what comes out, at every level, and a
         model that was never trained for this has the means to start from.

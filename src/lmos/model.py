@@ -252,8 +252,9 @@ class BaseModel(Transformer):
         got = (config.embedding_width, config.num_heads, config.key_width)
         if expected != got or config.scoring_layer >= self.num_layers:
             raise ModelError(
-                f"the adapter does not fit {self.name}: expected width, heads and key width {expected} and a "
-                f"scoring layer below {self.num_layers}, got {got} and {config.scoring_layer}"
+                f"the adapter does not fit {self.name}: expected width, heads and key width "
+                f"{expected} and a scoring layer below {self.num_layers}, got {got} and "
+                f"{config.scoring_layer}"
             )
 
     # Weights

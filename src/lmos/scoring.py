@@ -1,4 +1,4 @@
-"""Scores to kept nodes: pure tensor functions.
+"""Scores to kept nodes: a pure tensor function.
 
 Knows neither models nor stores nor where a score came from.
 """
@@ -42,14 +42,3 @@ def select_nodes(scores_RN: Float[Tensor, "R N"], top_c: int, beam: int = 0) -> 
             break
         kept.add(index)
     return torch.tensor(sorted(kept), dtype=torch.long)
-
-
-def kept_weights(scores_RN: Float[Tensor, "R N"], kept_K: Int[Tensor, " K"]) -> Float[Tensor, " K"]:
-    r"""Weights over the kept nodes: softmax over the kept, averaged over retrieval tokens.
-
-    $$w_k = \tfrac{1}{R} \sum_r \operatorname{softmax}_{k \in K}(s_{rk})$$
-
-    They sum to one. Source: arXiv 2409.01495. Where we differ: the authors' code takes the softmax
-    over the retrieval tokens.
-    """
-    return scores_RN[:, kept_K].softmax(-1).mean(0)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import time as clock
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lmos.builder import Progress, SourceText, TreeBuilder
-from lmos.errors import ConfigError, DataError, QueryError
+from lmos.errors import ConfigError, DataError, ModelError, QueryError
 from lmos.generation import prompt_embeddings, stream_answer
 from lmos.model import BaseModel
 from lmos.nodes import Hit, Source, Span, Step
@@ -107,6 +107,8 @@ def load_model(
         ModelError: It cannot be loaded or used.
     """
     path = resolve_model(name)
+    if path == DEFAULT_MODEL:
+        raise ModelError(f"the model {name} is not part of this installation; install lmos again")
     model = BaseModel.from_pretrained(path, adapter=adapter, trust_remote_code=trust_remote_code)
     model.name = (
         name if path != name else str(Path(name).absolute()) if Path(name).exists() else name
@@ -188,13 +190,15 @@ class Session:
             StoreMismatch: The store was written by another model; the message says what differs.
         """
         manifest = store.manifest
-        mine = make_manifest(
-            model,
-            manifest.ratios,
-            window=manifest.windows[0],
-            mask_mode=manifest.mask_mode,
-            output_mode=manifest.output_mode,
-            segmenter=manifest.segmenter,
+        mine = replace(
+            manifest,
+            base_model=model.name,
+            base_hash=model.base_hash,
+            adapter_hash=model.adapter_hash,
+            tokenizer_hash=model.tokenizer_hash,
+            scoring_layer=model.scoring_layer,
+            embedding_width=model.embedding_width,
+            key_width=model.key_width,
         )
         manifest.require_same(mine)
         self.model = model
@@ -256,7 +260,7 @@ class Session:
         Args:
             name: Of the source.
             text: All of it.
-            time: Seconds since the epoch; now by default.
+            time: Seconds since the epoch; by default now, or what an existing source has.
             metadata: Labels.
             progress: Told the number of tokens as they are compressed.
 
@@ -267,12 +271,12 @@ class Session:
             raise DataError("expected a name for the source, got an empty one")
         if not text.strip():
             raise DataError(f"{name}: expected text, got nothing but white space")
-        source = SourceText(name, text.encode())
+        source = SourceText(name, _utf8(text, name))
+        if time is None and self._known(name) is None:
+            time = clock.time()
         with torch.no_grad():
             (patch,) = self._builder.build(self.store, [source], progress)
-        return self.store.put_source(
-            name, patch, time=clock.time() if time is None else time, metadata=metadata or {}
-        )
+        return self.store.put_source(name, patch, time=time, metadata=metadata or {})
 
     def append(
         self,
@@ -288,11 +292,16 @@ class Session:
         Args:
             name: Of the source.
             text: What follows; starts a new line if the source does not end with white space.
-            time: Seconds since the epoch; now by default.
+            time: Seconds since the epoch; by default now, or what an existing source has.
             metadata: Labels; those of the source by default.
             progress: Told the number of tokens as they are compressed.
+
+        Raises:
+            DataError: The text or the name is empty.
         """
-        known = next((source for source in self.sources() if source.name == name), None)
+        if not text.strip():
+            raise DataError(f"{name}: expected text to append, got nothing but white space")
+        known = self._known(name)
         old = self.store.text(known.source_id) if known is not None else b""
         if old and not old[-1:].isspace() and not text[:1].isspace():
             old += _NEW_PASSAGE
@@ -306,6 +315,10 @@ class Session:
         """
         if not question.strip():
             raise QueryError("expected a question, got an empty one")
+        try:
+            question.encode()
+        except UnicodeEncodeError as error:
+            raise QueryError(f"expected a question in Unicode: {error}") from error
         retriever = Retriever(self.model, config or RetrievalConfig())
         return retriever.retrieve(self.store, self.model.encode(question.strip()).ids)
 
@@ -368,6 +381,9 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _known(self, name: str) -> Source | None:
+        return next((source for source in self.sources() if source.name == name), None)
+
     def _citation(self, hit: Hit) -> Citation:
         span: Span = hit.node.byte_span
         return Citation(
@@ -380,3 +396,10 @@ class Session:
             weight=hit.weight,
             path=hit.path,
         )
+
+
+def _utf8(text: str, name: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{name}: expected Unicode text, got half a character: {error}") from error

@@ -8,7 +8,7 @@ nodes of level l - 1. Nodes are numbered 0, 1, 2 ... within their source and lev
 neighbours are neighbours: those of level l cover level l - 1 from its first node on without gap or
 overlap, so a level's nodes beyond the last child have no parent yet: they are roots. The nodes of
 the highest level are roots too. No node is without children; the text of a node ends where that of
-its last child ends, that of a window where its last node's ends, and the windows cover all the text.
+its last child ends, that of a window where its last node's ends; the windows cover all the text.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from torch import Tensor
 from lmos.model import BaseModel
 from lmos.scorers import query_room
 
-_WEAKEST = 0.05
+_WEAKEST = 0.1
 _SHARPNESS = 20.0
 _NUM_PROBES = 2048
 _TOKEN_SHARE = 0.1
@@ -53,4 +53,5 @@ def align_scores(model: BaseModel, seed: int = 0) -> None:
 
 
 def _linear_fit(x_ND: Tensor, y_NW: Tensor) -> Tensor:
-    return torch.linalg.lstsq(x_ND, y_NW).solution
+    solution: Tensor = torch.linalg.lstsq(x_ND, y_NW).solution
+    return solution
