@@ -213,7 +213,8 @@ def test_hits_come_in_time_order_and_their_weights_sum_to_one(
     store = MemoryStore(small_manifest(tiny_llama))
     for name, time in (("c", 5.0), ("b", 1.0), ("a", 3.0), ("d", 1.0)):
         put(store, tiny_llama, name, TEXTS.get(name, prose(50, seed=9)), time)
-    hits = retrieve(tiny_llama, store, scorer=scorer, level=level, beam=80, budget=ALL).hits
+    options = {"scorer": scorer, "level": level, "beam": 80, "budget": ALL}
+    hits = retrieve(tiny_llama, store, **options, max_embeddings=ALL).hits
     places = [(hit.source.time, hit.source.source_id, hit.byte_span.start) for hit in hits]
     assert places == sorted(places)
     assert len({hit.source.name for hit in hits}) >= 3

@@ -36,7 +36,8 @@ class RetrievalConfig:
         level: Granularity: 0 opens the best nodes down to their text; 1 and above stop at
             embeddings of that level.
         budget: Most positions that the result may take: tokens of text plus embeddings.
-        max_texts: Most nodes that are opened to text; the others stay embeddings.
+        max_texts: Most nodes that are opened to text.
+        max_embeddings: Most of the others that stay embeddings, when `level` is 0.
         margin: Neighbours on each side that are opened along with a node, so that a sentence cut in
             two is read whole.
     """
@@ -48,6 +49,7 @@ class RetrievalConfig:
     level: int = 0
     budget: int = 384
     max_texts: int = 6
+    max_embeddings: int = 2
     margin: int = 1
 
     def __post_init__(self) -> None:
@@ -61,6 +63,7 @@ class RetrievalConfig:
             ("level", 0),
             ("budget", 1),
             ("max_texts", 0),
+            ("max_embeddings", 0),
             ("margin", 0),
         ):
             if getattr(self, name) < least:
@@ -195,7 +198,7 @@ class Retriever:
         sources = {source.source_id: source for source in store.sources()}
         budget = self._config.budget
         chosen: list[tuple[_Kept, Node, Span, bool]] = []
-        num_texts = 0
+        num_texts = num_embeddings = 0
         nodes = store.nodes([node.id for node in ranked])
         for found, node in zip(ranked, nodes, strict=True):
             is_text = self._config.level == 0 and num_texts < self._config.max_texts
@@ -206,6 +209,10 @@ class Retriever:
                     is_text, span, cost = False, node.byte_span, 1
             if cost > budget:
                 break
+            if self._config.level == 0 and not is_text:
+                if num_embeddings == self._config.max_embeddings:
+                    continue
+                num_embeddings += 1
             budget -= cost
             num_texts += is_text
             chosen.append((found, node, span, is_text))

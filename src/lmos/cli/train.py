@@ -16,7 +16,15 @@ import click
     help="Folder of .txt files; SQuAD and FairytaleQA in it are used too.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the run.")
-@click.option("--steps", default=850, show_default=True, help="Optimiser steps, in all.")
+@click.option(
+    "--stage",
+    type=click.Choice(["routing", "reading"]),
+    default="routing",
+    show_default=True,
+    help="Learn to find, or, with a model that can, to read what was found.",
+)
+@click.option("--scoring-layer", type=int, help="Whose keys score nodes; default: 60 % of depth.")
+@click.option("--steps", default=400, show_default=True, help="Optimiser steps, in all.")
 @click.option("--lora-rank", type=int, help="Train LoRA weights; the default trains everything.")
 @click.option("--exclude", multiple=True, help="Glob of file names to leave out; can be repeated.")
 @click.option("--skip-folder", multiple=True, help="Folder name to leave out; can be repeated.")
@@ -25,6 +33,8 @@ def train(
     base: str,
     data: Path,
     out: Path,
+    stage: str,
+    scoring_layer: int | None,
     steps: int,
     lora_rank: int | None,
     exclude: tuple[str, ...],
@@ -41,17 +51,24 @@ def train(
       lmos train --base runs/base/model --data texts/ --out runs/small
     """
     from lmos.training.loop import LoopConfig
-    from lmos.training.objective import CompressionConfig
-    from lmos.training.run import DataConfig, routing_first
+    from lmos.training.run import STAGES, DataConfig
     from lmos.training.run import train as run
 
     loop = LoopConfig(
         num_steps=steps,
-        embedding_learning_rate=0.02,
-        matrix_learning_rate=0.006,
-        checkpoint_every=100,
+        learning_rate=1.5e-3,
+        embedding_learning_rate=0.008,
+        matrix_learning_rate=0.001,
+        checkpoint_every=50,
         seed=seed,
     )
-    stages = routing_first(CompressionConfig())
-    run(DataConfig(data, exclude, skip_folder), base, out, stages, loop, lora_rank=lora_rank)
+    run(
+        DataConfig(data, exclude, skip_folder),
+        base,
+        out,
+        [STAGES[stage]],
+        loop,
+        lora_rank=lora_rank,
+        scoring_layer=scoring_layer,
+    )
     click.echo(f"the trained model is in {out / 'model'}")

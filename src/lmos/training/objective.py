@@ -39,6 +39,7 @@ class CompressionConfig:
         max_windows: In the longest.
         questions: For each context.
         readings: Questions of a step that are read and answered.
+        distractors: Most wrong passages that are read along.
         reconstructions: Level-1 nodes of a step that are decoded back to their text.
         routing_weight: Of the InfoNCE loss of every level.
         answer_weight: Of the answers' loss.
@@ -54,10 +55,11 @@ class CompressionConfig:
     min_windows: int = 5
     max_windows: int = 10
     questions: int = 12
-    readings: int = 16
+    readings: int = 8
+    distractors: int = 5
     reconstructions: int = 24
     routing_weight: float = 1.0
-    answer_weight: float = 1.0
+    answer_weight: float = 0.3
     reconstruction_weight: float = 0.3
     base_weight: float = 0.5
     miss_share: float = 0.12
@@ -230,7 +232,8 @@ class CompressionObjective:
         with torch.no_grad():
             scores_N = (vectors_RK.float() @ leaves.keys_NK.float().T).amax(0)
             scores_N = scores_N.masked_fill(gold_N, -torch.inf)
-            wrong = scores_N.topk(min(rng.randint(0, 5), len(scores_N) - 1)).indices.tolist()
+            count = min(rng.randint(0, self._config.distractors), len(scores_N) - 1)
+            wrong = scores_N.topk(count).indices.tolist()
         gold = gold_N.nonzero()[:, 0].tolist()
         is_missed = rng.random() < self._config.miss_share
         chosen = wrong if is_missed else [*wrong, *gold[:2]]

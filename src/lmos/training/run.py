@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,15 @@ SMALL_MODEL: dict[str, Any] = {
     "pad_token_id": 1,
 }
 """The shape of the shipped model: 6.3 million parameters."""
+
+
+STAGES = {
+    "routing": CompressionConfig(),
+    "reading": CompressionConfig(
+        contexts=2, readings=24, distractors=3, answer_weight=1.0, reconstructions=12
+    ),
+}
+"""The stages of the shipped model: find first, then read what was found."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,7 @@ def train(
     if lora_rank is not None:
         model.add_lora(lora_rank)
     data = read_data(data_config)
-    mixture = base_mixture or PretrainConfig(batch_size=8, max_facts=4)
+    mixture = base_mixture or PretrainConfig(batch_size=16, max_facts=4)
     base_objective = make_base_objective(model, data, mixture, loop.seed)
     base_objective.curriculum.num_facts = mixture.max_facts
     manifest = make_manifest(model, DEFAULT_RATIOS)
@@ -198,11 +207,3 @@ def train(
         model.save_pretrained(out / "model")
 
     run_loop(model.as_module(), objective, loop, out, on_checkpoint=save)
-
-
-def routing_first(config: CompressionConfig) -> tuple[CompressionConfig, CompressionConfig]:
-    """Two stages: routing and reconstruction with few answers, then all of it."""
-    return (
-        replace(config, answer_weight=0.3 * config.answer_weight, readings=config.readings // 2),
-        config,
-    )
