@@ -143,7 +143,7 @@ class Transformer:
             self._run(x_BTD, **self._mask_arguments(x_BTD, mask_BTT, positions_BT))
         return recorder.states[layer]
 
-    def logits(self, hidden_BTD: Float[Tensor, "B T D"]) -> Float[Tensor, "B T V"]:
+    def logits(self, hidden_BTD: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         """Next-token scores of hidden states, scaled and capped as the architecture does."""
         logits_BTV: Tensor = self.module.get_output_embeddings()(hidden_BTD.to(self.dtype))
         factor = getattr(self.module, "logit_scale", None)

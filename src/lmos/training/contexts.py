@@ -120,7 +120,7 @@ class ContextSampler:
         passage_share: float = 0.4,
     ) -> None:
         self._passages = passages
-        self._words = WordBank(held_out=False)
+        self._words = WordBank(held_out=False, wild=passages.words())
         by_title: dict[str, list[PassageQuestion]] = defaultdict(list)
         for question in questions:
             by_title[question.title].append(question)

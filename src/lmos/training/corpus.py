@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import random
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from lmos.errors import DataError
 
 HELD_OUT_FRACTION = 0.05
+_WORD = re.compile(r"\b[a-z]{4,10}\b")
 TEXT_SUFFIXES = (".txt", ".md", ".rst")
 
 
@@ -89,6 +91,14 @@ class PassageSampler:
     def __init__(self, documents: Sequence[Document]) -> None:
         self._documents = list(documents)
         self._weights = [len(document.text) for document in documents]
+
+    def words(self, max_chars: int = 4_000_000) -> list[str]:
+        """Distinct lower-case words of the corpus, four to ten letters long, in order."""
+        words: set[str] = set()
+        share = max(1, max_chars // len(self._documents))
+        for document in self._documents:
+            words.update(_WORD.findall(document.text[:share]))
+        return sorted(words)
 
     def sample(self, rng: random.Random, num_chars: int) -> str:
         """A random passage of about `num_chars` characters that starts at a word."""

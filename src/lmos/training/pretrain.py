@@ -117,7 +117,7 @@ class PretrainObjective:
         self._questions = list(questions)
         self._config = config
         self._seed = seed
-        self._words = WordBank(held_out=False)
+        self._words = WordBank(held_out=False, wild=passages.words())
         self._end = model.end_id or 0
 
     def __call__(self, step: int) -> tuple[Tensor, dict[str, float]]:

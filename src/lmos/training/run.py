@@ -54,10 +54,21 @@ SMALL_MODEL: dict[str, Any] = {
 STAGES = {
     "routing": CompressionConfig(),
     "reading": CompressionConfig(
-        contexts=2, readings=24, distractors=3, answer_weight=1.0, reconstructions=12
+        contexts=2,
+        readings=12,
+        distractors=3,
+        answer_weight=1.0,
+        reconstructions=8,
+        base_weight=1.5,
+        embedding_share=0.1,
     ),
 }
 """The stages of the shipped model: find first, then read what was found."""
+
+BASE_MIXTURE = PretrainConfig(
+    batch_size=32, max_facts=4, text_share=0.1, copy_share=0.15, passage_share=0.05
+)
+"""What the base model goes on practising while it learns to compress and retrieve."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +199,7 @@ def train(
     if lora_rank is not None:
         model.add_lora(lora_rank)
     data = read_data(data_config)
-    mixture = base_mixture or PretrainConfig(batch_size=16, max_facts=4)
+    mixture = base_mixture or BASE_MIXTURE
     base_objective = make_base_objective(model, data, mixture, loop.seed)
     base_objective.curriculum.num_facts = mixture.max_facts
     manifest = make_manifest(model, DEFAULT_RATIOS)

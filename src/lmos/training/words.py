@@ -7,7 +7,7 @@ draws it, the benchmark draws nothing else. Knows nothing of templates or tokens
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lmos.training.corpus import is_held_out
 
@@ -138,6 +138,11 @@ FIRMS = ("Works", "Bank", "Press", "Mill", "Lines")
 TITLES = ("Mr", "Mrs", "Dr", "Captain", "Aunt", "Uncle")
 _CODAS = ("", "", "n", "r", "l", "s")
 
+_WILD_KINDS = frozenset(
+    ("thing", "place", "city", "job", "food", "animal", "colour", "subject", "language")
+)
+_WILD_SHARE = 0.5
+
 Maker = Callable[[random.Random], str]
 
 
@@ -146,10 +151,13 @@ class WordBank:
 
     Args:
         held_out: Draw only held-out words (`True`) or only training words (`False`).
+        wild: Any words at all; every other filler that is a plain word comes from them, so that
+            a reader must copy and cannot guess from what usually stands there.
     """
 
-    def __init__(self, *, held_out: bool) -> None:
+    def __init__(self, *, held_out: bool, wild: Sequence[str] = ()) -> None:
         self.held_out = held_out
+        self._wild = [word for word in wild if is_held_out(word, HELD_OUT_WORDS) == held_out]
         self._makers: dict[str, Maker] = {
             "person": self._person,
             "thing": lambda rng: f"{self._pick(rng, ADJECTIVES)} {self._pick(rng, THINGS)}",
@@ -181,6 +189,9 @@ class WordBank:
 
     def draw(self, rng: random.Random, kind: str) -> str:
         """A random filler for a slot of this kind."""
+        if self._wild and kind in _WILD_KINDS and rng.random() < _WILD_SHARE:
+            word = rng.choice(self._wild)
+            return word.capitalize() if kind in ("city", "language") else word
         return self._makers[kind](rng)
 
     def _pick(self, rng: random.Random, words: list[str]) -> str:
