@@ -44,12 +44,12 @@ class RetrievalConfig:
 
     strategy: str = "tree"
     scorer: str = "cached"
-    top_c: int = 8
-    beam: int = 32
+    top_c: int = 16
+    beam: int = 64
     level: int = 0
     budget: int = 384
-    max_texts: int = 6
-    max_embeddings: int = 2
+    max_texts: int = 1
+    max_embeddings: int = 4
     margin: int = 1
 
     def __post_init__(self) -> None:

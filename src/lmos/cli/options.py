@@ -21,8 +21,10 @@ RETRIEVAL_DEFAULTS: dict[str, Any] = {
     "scorer": "cached",
     "budget": 384,
     "level": 0,
-    "top_c": 8,
-    "beam": 32,
+    "max_texts": 1,
+    "max_embeddings": 4,
+    "top_c": 16,
+    "beam": 64,
 }
 
 
@@ -96,6 +98,8 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
     @_retrieval_option(
         "level", "0 opens the best passages to their text, 1 and above stop at embeddings."
     )
+    @_retrieval_option("max_texts", "Most passages that are read as text.")
+    @_retrieval_option("max_embeddings", "Most passages beside them that stay embeddings.")
     @_retrieval_option("top_c", "Nodes kept at each level for each retrieval token.")
     @_retrieval_option("beam", "Nodes kept at each level in all, if that is more.")
     @functools.wraps(command)
