@@ -32,7 +32,8 @@ format: install
 	@$(BIN)/ruff format src tests benchmarks examples
 
 results: install ## the tables of docs/results.md
-	@$(BIN)/python -m benchmarks facts --json runs/facts.json
+	@$(BIN)/python -m benchmarks facts --json runs/facts.json \
+		--data examples/texts/the-hound-of-the-baskervilles.txt
 
 clean:
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache

@@ -57,11 +57,10 @@ def write(store: Path) -> None:
         )
         with bar:
             task = bar.add_task(name, total=total)
-            session.add(name, text, progress=partial(bar.advance, task))
+            source = session.add(name, text, progress=partial(bar.advance, task))
         seconds = time.perf_counter() - start
-        console.print(
-            f"  {total:,} tokens in {seconds:.1f} s, {total / seconds:,.0f} tokens a second"
-        )
+        speed = source.num_tokens / seconds
+        console.print(f"  {source.num_tokens:,} tokens in {seconds:.1f} s, {speed:,.0f} a second")
     session.close()
 
 
@@ -85,15 +84,15 @@ def ask(store: Path) -> None:
 
 
 def _walk(session: Session, retrieval: Retrieval) -> Tree:
-    tree = Tree("    the walk, best three of every level")
+    tree = Tree("    the walk, the best of every level")
     for level in retrieval.walk:
         branch = tree.add(
             f"level {level.level}: {level.num_candidates} candidates, {len(level.kept)} kept"
         )
-        for node_id, score in level.kept[:3]:
+        for node_id, score in level.kept[:1]:
             node = session.store.nodes([node_id])[0]
             text = session.store.text(node_id.source_id, node.byte_span).decode(errors="replace")
-            branch.add(f"{score:6.2f}  {' '.join(text.split())[:80]}…")
+            branch.add(f"{score:6.2f}  {' '.join(text.split())[:50]}…")
     return tree
 
 

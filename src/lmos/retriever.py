@@ -45,7 +45,7 @@ class RetrievalConfig:
     strategy: str = "tree"
     scorer: str = "cached"
     top_c: int = 16
-    beam: int = 64
+    beam: int = 256
     level: int = 0
     budget: int = 384
     max_texts: int = 1

@@ -24,7 +24,7 @@ RETRIEVAL_DEFAULTS: dict[str, Any] = {
     "max_texts": 1,
     "max_embeddings": 4,
     "top_c": 16,
-    "beam": 64,
+    "beam": 256,
 }
 
 
