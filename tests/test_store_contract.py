@@ -310,7 +310,8 @@ def test_numbers_too_large_for_the_dtype_are_refused(make_store: MakeStore) -> N
 
 def test_a_closed_store_can_be_closed_again(make_store: MakeStore) -> None:
     with make_store(MANIFEST) as store:
-        put_text(store, "a", b"", TEXT)
+        source = put_text(store, "a", b"", TEXT)
+        assert store.sources() == [source]
     store.close()
 
 
