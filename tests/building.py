@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -36,13 +37,18 @@ def prose(num_words: int, seed: int = 0) -> str:
 
 
 def put(
-    store: AbstractStore, model: BaseModel, name: str, text: str, time: float | None = None
+    store: AbstractStore,
+    model: BaseModel,
+    name: str,
+    text: str,
+    time: float | None = None,
+    labels: Mapping[str, str] = {},
 ) -> Source:
     """Give one source a new text."""
     builder = TreeBuilder(model, store.manifest)
     with torch.no_grad():
         (patch,) = builder.build(store, [SourceText(name, text.encode())])
-    return store.put_source(name, patch, time=time)
+    return store.put_source(name, patch, time=time, metadata=labels)
 
 
 def filled_store(model: BaseModel, **texts: str) -> MemoryStore:

@@ -299,7 +299,17 @@ def test_ask_prints_exactly_the_documented_json(store: Path) -> None:
     assert set(answer["timing"]) >= {"retrieve", "total"}
     for citation in answer["citations"]:
         assert set(citation) == {
-            *("source", "start_byte", "end_byte", "text", "level", "score", "weight", "path")
+            *(
+                "source",
+                "time",
+                "start_byte",
+                "end_byte",
+                "text",
+                "level",
+                "score",
+                "weight",
+                "path",
+            )
         }
         assert all(set(step) == {"level", "index", "score"} for step in citation["path"])
     assert "walk" in values("ask", store, QUESTION, "--max-new-tokens", 1, "--explain")
@@ -316,6 +326,27 @@ def test_ask_answers_then_cites(store: Path) -> None:
     name = best["source"].rpartition("/")[2]
     assert f"{name} {best['start_byte']}–{best['end_byte']}" in shown.replace("\n", "")
     assert store.read_bytes() == before
+
+
+def test_only_the_sources_that_were_asked_for_answer(empty: Path) -> None:
+    for name, time, owner in (("a", "2024-05-01", "me"), ("b", "2024-06-01", "me"), ("c", 5, "x")):
+        labels = ("--time", time, "--label", f"owner={owner}", "--label", "kind=note")
+        output("add", empty, "-", "--source", name, *labels, stdin=f"Note {name}. " * 30)
+    for flags, expected in (
+        (("--since", "2024-05-01"), "ab"),
+        (("--until", "2024-06-01"), "ac"),
+        (("--since", "2024-05-01", "--until", "2024-05-02"), "a"),
+        (("--where", "owner=me", "--where", "kind=note"), "ab"),
+        (("--where", "owner=nobody"), ""),
+    ):
+        for command in ("retrieve", "ask"):
+            citations = values(command, empty, QUESTION, *flags, "--max-embeddings", 99)[
+                "citations"
+            ]
+            assert {citation["source"] for citation in citations} == set(expected)
+    (citation, *_) = values("retrieve", empty, QUESTION, "--until", 6)["citations"]
+    assert citation["time"] == 5
+    assert " 2024-06-01 00:00 " in output("retrieve", empty, QUESTION, "--since", "2024-05-09")
 
 
 def test_ask_of_an_empty_store_cites_nothing(empty: Path) -> None:

@@ -396,7 +396,15 @@ def test_an_answer_that_does_not_fit(store: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--strategy", "magic"), ("--scorer", "x"), ("--budget", "many"), ("--max-new-tokens", "0")],
+    [
+        ("--strategy", "magic"),
+        ("--scorer", "x"),
+        ("--budget", "many"),
+        ("--max-new-tokens", "0"),
+        ("--since", "spring"),
+        ("--where", "owner"),
+        ("--where", "a=1", "--where", "a=2"),
+    ],
 )
 def test_wrong_usage_of_ask(store: Path, arguments: tuple[str, ...]) -> None:
     assert arguments[0] in failure("ask", store, "question", *arguments, code=2)

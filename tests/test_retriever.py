@@ -332,6 +332,50 @@ def test_no_question_changes_what_another_retrieves(
     assert retriever.retrieve(store, ASKED) == before
 
 
+# Time and labels
+
+
+def labelled_store(model: BaseModel, names: str) -> MemoryStore:
+    """Some of four sources, the last without a time or labels; ids are those of all four."""
+    store = MemoryStore(small_manifest(model))
+    for number, name in enumerate("abcd"):
+        text = prose(60, seed=number)
+        labels = {"owner": "me" if name in "ac" else "you", "kind": "note"}
+        time, labels = (10.0 * number, labels) if name != "d" else (None, {})
+        put(store, model, name, text, time, labels)
+    for name in set("abcd") - set(names):
+        store.delete_source(name)
+    return store
+
+
+@SCORER
+@pytest.mark.parametrize("strategy", ["tree", "flat"])
+@pytest.mark.parametrize(
+    ("limits", "names"),
+    [
+        ({}, "abcd"),
+        ({"since": 10.0}, "bc"),
+        ({"until": 10.0}, "a"),
+        ({"since": 5.0, "until": 15.0}, "b"),
+        ({"where": {"owner": "me"}}, "ac"),
+        ({"where": {"owner": "me", "kind": "note"}, "since": 1.0}, "c"),
+        ({"where": {"owner": ""}}, ""),
+    ],
+)
+def test_the_walk_is_that_of_a_store_with_only_the_sources_asked_for(
+    tiny_llama: BaseModel, scorer: str, strategy: str, limits: dict[str, Any], names: str
+) -> None:
+    config = {"scorer": scorer, "strategy": strategy, "beam": 5}
+    found = retrieve(tiny_llama, labelled_store(tiny_llama, "abcd"), **config, **limits)
+    assert found == retrieve(tiny_llama, labelled_store(tiny_llama, names), **config)
+    assert {hit.source.name for hit in found.hits} <= set(names)
+
+
+def test_limits_that_leave_no_time_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^until: expected a time after 5, got 5"):
+        RetrievalConfig(since=5.0, until=5.0)
+
+
 # Options
 
 

@@ -6,7 +6,7 @@ children. Reads a store and never writes; does not know what is done with what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -40,6 +40,10 @@ class RetrievalConfig:
         max_embeddings: Most of the others that stay embeddings, when `level` is 0.
         margin: Neighbours on each side that are opened along with a node, so that a sentence cut in
             two is read whole.
+        since: Earliest time of a source, in seconds since the epoch; `None` for any.
+        until: Sources of this time and later are left out. One without a time is left out by
+            either limit.
+        where: Labels that a source must have, with these values.
     """
 
     strategy: str = "tree"
@@ -51,6 +55,9 @@ class RetrievalConfig:
     max_texts: int = 1
     max_embeddings: int = 4
     margin: int = 1
+    since: float | None = None
+    until: float | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
@@ -68,6 +75,18 @@ class RetrievalConfig:
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ConfigError(f"until: expected a time after {self.since:g}, got {self.until:g}")
+
+    def admits(self, source: Source) -> bool:
+        """Whether the walk may enter the tree of a source."""
+        if any(source.metadata.get(key) != value for key, value in self.where.items()):
+            return False
+        if source.time is None:
+            return self.since is None and self.until is None
+        is_too_early = self.since is not None and source.time < self.since
+        is_too_late = self.until is not None and source.time >= self.until
+        return not is_too_early and not is_too_late
 
 
 @dataclass(frozen=True)
@@ -144,21 +163,25 @@ class Retriever:
         def score(ids: Sequence[NodeId]) -> Tensor:
             return scorer.score(query, store, ids)
 
+        sources = {
+            source.source_id: source for source in store.sources() if self._config.admits(source)
+        }
         if self._config.strategy == "flat":
-            candidates = store.level_ids(target)
+            candidates = [node for node in store.level_ids(target) if node.source_id in sources]
             if not candidates:
                 return Retrieval((), ())
             kept, trace = self._keep(candidates, {}, score)
-            return Retrieval(self._hits(store, kept), (trace,))
-        kept, walk = self._descend(store, target, score)
-        return Retrieval(self._hits(store, kept), walk)
+            return Retrieval(self._hits(store, sources, kept), (trace,))
+        roots = [node for node in store.root_ids() if node.source_id in sources]
+        kept, walk = self._descend(store, roots, target, score)
+        return Retrieval(self._hits(store, sources, kept), walk)
 
     def _descend(
-        self, store: AbstractStore, target: int, score: _Score
+        self, store: AbstractStore, root_ids: Sequence[NodeId], target: int, score: _Score
     ) -> tuple[list[_Kept], tuple[LevelTrace, ...]]:
         """From the highest level to `target`; roots join at their own level."""
         roots: dict[int, list[NodeId]] = {}
-        for node_id in store.root_ids():
+        for node_id in root_ids:
             roots.setdefault(node_id.level, []).append(node_id)
         walk = []
         found: list[_Kept] = []
@@ -192,10 +215,11 @@ class Retriever:
         )
         return kept, trace
 
-    def _hits(self, store: AbstractStore, kept: Sequence[_Kept]) -> tuple[Hit, ...]:
+    def _hits(
+        self, store: AbstractStore, sources: Mapping[int, Source], kept: Sequence[_Kept]
+    ) -> tuple[Hit, ...]:
         """Fit what was kept into the budget, best first, then put it in time order."""
         ranked = sorted(kept, key=lambda node: (-node.score, node.id))
-        sources = {source.source_id: source for source in store.sources()}
         budget = self._config.budget
         chosen: list[tuple[_Kept, Node, Span, bool]] = []
         num_texts = num_embeddings = 0
@@ -239,7 +263,7 @@ def _open(store: AbstractStore, kept: Sequence[_Kept]) -> dict[NodeId, tuple[Ste
 
 
 def _in_time_order(
-    chosen: Iterable[tuple[_Kept, Node, Span, bool]], sources: dict[int, Source]
+    chosen: Iterable[tuple[_Kept, Node, Span, bool]], sources: Mapping[int, Source]
 ) -> tuple[Hit, ...]:
     """Hits by time; what two opened texts share is read once, with the first."""
     chosen = list(chosen)

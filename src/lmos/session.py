@@ -41,6 +41,7 @@ class Citation:
 
     Attributes:
         source: Name of the source.
+        time: Of the source, in seconds since the epoch, or `None` when unknown.
         start_byte: First byte of the passage in its source.
         end_byte: Just after its last byte.
         text: The passage, exactly as it was added.
@@ -51,6 +52,7 @@ class Citation:
     """
 
     source: str
+    time: float | None
     start_byte: int
     end_byte: int
     text: str
@@ -388,6 +390,7 @@ class Session:
         span: Span = hit.node.byte_span
         return Citation(
             source=hit.source.name,
+            time=hit.source.time,
             start_byte=span.start,
             end_byte=span.stop,
             text=self.store.text(hit.source.source_id, span).decode("utf-8", errors="replace"),

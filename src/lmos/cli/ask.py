@@ -45,6 +45,7 @@ def ask(
     Example:
       lmos ask life.lmos "What is the code of the blue bicycle?"
       lmos ask life.lmos "What is the code of the blue bicycle?" --explain
+      lmos ask life.lmos "Who sold it?" --since 2024-05-01 --where author=me
       lmos ask life.lmos "What is the code of the blue bicycle?" --json | jq -r .answer
 
     STORE is not changed; `lmos chat` is for talks that shall be remembered.

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
+from lmos.cli import parameters
+
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 # Those of RetrievalConfig, which only the commands that retrieve import.
@@ -25,6 +27,9 @@ RETRIEVAL_DEFAULTS: dict[str, Any] = {
     "max_embeddings": 4,
     "top_c": 16,
     "beam": 256,
+    "since": None,
+    "until": None,
+    "where": {},
 }
 
 
@@ -102,6 +107,23 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
     @_retrieval_option("max_embeddings", "Most passages beside them that stay embeddings.")
     @_retrieval_option("top_c", "Nodes kept at each level for each retrieval token.")
     @_retrieval_option("beam", "Nodes kept at each level in all, if that is more.")
+    @_retrieval_option(
+        "since",
+        "Ask only sources of this time and later (ISO 8601, or seconds since 1970).",
+        type=parameters.moment,
+        metavar="TIME",
+    )
+    @_retrieval_option(
+        "until", "Ask only sources before this time.", type=parameters.moment, metavar="TIME"
+    )
+    @_retrieval_option(
+        "where",
+        "Ask only sources with this label; repeatable, all must be there.",
+        type=parameters.label,
+        metavar="KEY=VALUE",
+        multiple=True,
+        callback=_as_labels,
+    )
     @functools.wraps(command)
     def with_retrieval(*args: Any, **options: Any) -> None:
         retrieval = {name: options.pop(name) for name in RETRIEVAL_DEFAULTS}
@@ -117,6 +139,18 @@ def _retrieval_option(
     default = RETRIEVAL_DEFAULTS[name]
     flag = f"--{name.replace('_', '-')}"
     return click.option(flag, name, default=default, show_default=True, help=text, **kind)
+
+
+def _as_labels(
+    context: click.Context, option: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for key, value in pairs:
+        if labels.setdefault(key, value) != value:
+            raise click.BadParameter(
+                f"{key}: expected one value, got {labels[key]!r} and {value!r}", context, option
+            )
+    return labels
 
 
 def answer_option(command: _Command) -> _Command:

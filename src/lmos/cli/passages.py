@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from lmos.cli.output import printable
+from lmos.cli.output import clock_time, printable
 from lmos.session import Citation
 
 _MAX_CHARS = 600
@@ -22,6 +22,7 @@ def passage_json(citation: Citation) -> dict[str, Any]:
     """A citation as JSON keeps it; scores are unrounded."""
     return {
         "source": citation.source,
+        "time": citation.time,
         "start_byte": citation.start_byte,
         "end_byte": citation.end_byte,
         "text": citation.text,
@@ -57,6 +58,7 @@ def _heading(number: int, citation: Citation) -> Text:
         (f"{number:>2}  ", "dim"),
         (printable(citation.source), "bold"),
         (f" {citation.start_byte}–{citation.end_byte}", "bold"),
+        (f"  {clock_time(citation.time)}" if citation.time is not None else "", "dim"),
         (f"  score {citation.score:.2f}  {citation.weight:.0%}  {read}", "dim"),
     )
 

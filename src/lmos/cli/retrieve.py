@@ -41,6 +41,7 @@ def retrieve(
     Example:
       lmos retrieve life.lmos "Who has the blue bicycle?"
       lmos retrieve life.lmos "Who has the blue bicycle?" --level 2 --explain
+      lmos retrieve life.lmos "Who has it?" --since 2024-05-01 --where author=me
       lmos retrieve life.lmos "Who has the blue bicycle?" --json | jq '.citations[0].text'
 
     The percentage is a passage's share of the attention over all that were found. STORE is not
