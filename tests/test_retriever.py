@@ -298,6 +298,39 @@ def test_retrieval_never_writes(
             assert {path.name: digest(path) for path in tmp_path.iterdir()} == files
 
 
+class Interrupted(SQLiteStore):
+    """A store to which something happens each time that keys are read."""
+
+    def keys(self, ids: Sequence[NodeId]) -> torch.Tensor:
+        self.happens()
+        return super().keys(ids)
+
+    def happens(self) -> None:
+        """Replaced by the test."""
+
+
+@pytest.mark.parametrize("strategy", ["tree", "flat"])
+def test_a_walk_sees_one_commit_whatever_is_written_meanwhile(
+    tiny_llama: BaseModel, tmp_path: Path, strategy: str
+) -> None:
+    with SQLiteStore.create(tmp_path / "disk", small_manifest(tiny_llama)) as writer:
+        put(writer, tiny_llama, "a", TEXTS["a"], 1.0)
+        put(writer, tiny_llama, "b", TEXTS["b"], 2.0)
+        before = retrieve(tiny_llama, writer, strategy=strategy)
+        with Interrupted.open(tmp_path / "disk", read_only=True) as reader:
+            assert isinstance(reader, Interrupted)
+
+            def forget_and_add() -> None:
+                reader.happens = lambda: None  # type: ignore[method-assign]
+                writer.delete_source("a")
+                put(writer, tiny_llama, "new", TEXTS["a"], 0.0)
+
+            reader.happens = forget_and_add  # type: ignore[method-assign]
+            assert retrieve(tiny_llama, reader, strategy=strategy) == before
+            after = retrieve(tiny_llama, reader, strategy=strategy)
+            assert after == retrieve(tiny_llama, writer, strategy=strategy) != before
+
+
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

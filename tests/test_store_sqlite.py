@@ -268,6 +268,50 @@ def test_readers_see_each_commit_whole(path: Path) -> None:
     assert seen <= set(texts)
 
 
+def test_a_snapshot_sees_one_commit_until_it_ends(path: Path) -> None:
+    with SQLiteStore.open(path) as writer, SQLiteStore.open(path, read_only=True) as reader:
+        before = observe(reader)
+        with reader.snapshot():
+            writer.delete_source("first")
+            put_text(writer, "third", b"", STORY)
+            with reader.snapshot():
+                assert observe(reader) == before
+            assert reader.version == 3
+            assert observe(reader) == before
+        assert [source.name for source in reader.sources()] == ["second", "third"]
+        assert observe(reader) == observe(writer)
+
+
+def test_nothing_is_changed_within_a_snapshot(path: Path) -> None:
+    with SQLiteStore.open(path) as store:
+        with store.snapshot():
+            with pytest.raises(StoreError, match="a snapshot is being read; change it after"):
+                store.delete_source("first")
+            assert store.version == 3
+        store.delete_source("first")
+
+
+def test_an_error_within_a_snapshot_ends_it_and_stays_what_it_is(path: Path) -> None:
+    with SQLiteStore.open(path) as writer, SQLiteStore.open(path, read_only=True) as reader:
+        with pytest.raises(BrokenPipeError), reader.snapshot():
+            raise BrokenPipeError
+        writer.delete_source("first")
+        assert [source.name for source in reader.sources()] == ["second"]
+
+
+def test_other_threads_wait_for_the_end_of_a_snapshot(path: Path) -> None:
+    with SQLiteStore.open(path) as store:
+        thread = threading.Thread(target=store.delete_source, args=("first",))
+        with store.snapshot():
+            thread.start()
+            assert len(store.sources()) == 2
+            thread.join(0.1)
+            assert thread.is_alive()
+            assert store.version == 3
+        thread.join()
+        assert store.version == 4
+
+
 def test_threads_may_share_a_store(path: Path) -> None:
     faults: list[object] = []
 

@@ -142,7 +142,7 @@ class Retriever:
 
     @torch.no_grad()
     def retrieve(self, store: AbstractStore, question_ids: Sequence[int]) -> Retrieval:
-        """Walk the store with a question.
+        """Walk the store with a question; the whole walk sees one commit.
 
         Args:
             store: Not changed.
@@ -159,10 +159,10 @@ class Retriever:
             )
         scorer = SCORERS[self._config.scorer](self._model, store.manifest.scoring_layer)
         query = scorer.prepare(question_ids)
+        with store.snapshot():
+            return self._walk(store, target, lambda ids: scorer.score(query, store, ids))
 
-        def score(ids: Sequence[NodeId]) -> Tensor:
-            return scorer.score(query, store, ids)
-
+    def _walk(self, store: AbstractStore, target: int, score: _Score) -> Retrieval:
         sources = {
             source.source_id: source for source in store.sources() if self._config.admits(source)
         }

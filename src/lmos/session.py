@@ -310,7 +310,9 @@ class Session:
         return self.add(name, old.decode() + text, time=time, metadata=metadata, progress=progress)
 
     def retrieve(self, question: str, config: RetrievalConfig | None = None) -> Retrieval:
-        """Find what a question needs. The store is not changed.
+        """Find what a question needs. The store is not changed, and is seen as one commit left it.
+
+        To read more of what was found beside a writer, stay in one `store.snapshot()`.
 
         Raises:
             QueryError: The question is empty or longer than the model's window for questions.
@@ -339,14 +341,16 @@ class Session:
             ConfigError: Budget and answer together exceed the model's positions.
         """
         start = clock.perf_counter()
-        retrieval = self.retrieve(question, config)
-        found = clock.perf_counter()
-        prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, question)
+        with self.store.snapshot():
+            retrieval = self.retrieve(question, config)
+            found = clock.perf_counter()
+            prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, question)
+            citations = self.cite(retrieval)
         pieces = stream_answer(self.model, prompt_TD, max_new_tokens, temperature)
         return Answer(
             question,
             retrieval,
-            self.cite(retrieval),
+            citations,
             {"retrieve": found - start},
             _pieces=pieces,
             _start=start,

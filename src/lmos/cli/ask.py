@@ -59,18 +59,20 @@ def ask(
     from lmos.retriever import RetrievalConfig
 
     config = RetrievalConfig(**retrieval)
+    console = results()
     with open_session(store, model, read_only=True) as session:
-        answer = session.ask(question, config, max_new_tokens=max_new_tokens)
+        with session.store.snapshot():
+            answer = session.ask(question, config, max_new_tokens=max_new_tokens)
+            walk = {"walk": walk_json(session.store, answer.retrieval)} if explain else {}
+            drawn = draw_walk(session.store, answer.retrieval, console.width) if explain else None
         if as_json:
             answer.complete()
-            walk = {"walk": walk_json(session.store, answer.retrieval)} if explain else {}
             print_json({**answer_json(answer), **walk})
             return
         stream(answer)
-        console = results()
-        if explain:
+        if drawn is not None:
             console.print()
-            console.print(draw_walk(session.store, answer.retrieval, console.width))
+            console.print(drawn)
         console.print()
         console.print(draw_passages(answer.citations, _SHOWN_PASSAGES))
     note(f"retrieved in {answer.timing['retrieve']:.2f} s, {answer.timing['total']:.2f} s in all")

@@ -55,19 +55,23 @@ def retrieve(
     from lmos.retriever import RetrievalConfig
 
     config = RetrievalConfig(**retrieval)
-    with open_session(store, model, read_only=True) as session:
+    console = results()
+    with (
+        open_session(store, model, read_only=True) as session,
+        session.store.snapshot(),
+    ):
         start = clock.perf_counter()
         found = session.retrieve(question, config)
         seconds = clock.perf_counter() - start
         citations = session.cite(found)
-        if as_json:
-            walk = {"walk": walk_json(session.store, found)} if explain else {}
-            passages = [passage_json(citation) for citation in citations]
-            print_json({"citations": passages, "timing": {"retrieve": seconds}, **walk})
-            return
-        console = results()
-        if explain:
-            console.print(draw_walk(session.store, found, console.width))
-            console.print()
-        console.print(draw_passages(citations))
+        walk = {"walk": walk_json(session.store, found)} if explain else {}
+        drawn = draw_walk(session.store, found, console.width) if explain else None
+    if as_json:
+        passages = [passage_json(citation) for citation in citations]
+        print_json({"citations": passages, "timing": {"retrieve": seconds}, **walk})
+        return
+    if drawn is not None:
+        console.print(drawn)
+        console.print()
+    console.print(draw_passages(citations))
     note(f"{len(citations)} passages in {seconds:.2f} s")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -109,6 +110,13 @@ class AbstractStore(abc.ABC):
     @abc.abstractmethod
     def version(self) -> int:
         """Grows with every acknowledged change; equal versions mean equal content."""
+
+    @abc.abstractmethod
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Until the block ends, every read sees the store as it is now, whoever writes meanwhile.
+
+        May be nested. Reads alone: a change inside is refused where it would not be seen.
+        """
 
     @abc.abstractmethod
     def sources(self) -> list[Source]:

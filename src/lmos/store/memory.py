@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,10 @@ class MemoryStore(AbstractStore):
     @property
     def version(self) -> int:
         return self._version
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Nobody else can write here meanwhile."""
+        return nullcontext()
 
     def sources(self) -> list[Source]:
         return [tree.record.source for tree in self._trees.values()]

@@ -1,7 +1,8 @@
 """A context store in one SQLite file: durable, checked, one writer beside any number of readers.
 
-Every method is one transaction, so each sees one whole commit. The file's format is in
-docs/store-format.md. Knows neither models nor what is relevant.
+Every method is one transaction, so each sees one whole commit, and all those within a `snapshot`
+see the same one. The file's format is in docs/store-format.md. Knows neither models nor what is
+relevant.
 """
 
 # ruff: noqa: D102 - base.py documents the methods of the contract.
@@ -13,13 +14,13 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 
 import apsw
 from jaxtyping import Float
 from torch import Tensor
 
-from lmos.errors import StoreCorrupt
+from lmos.errors import StoreCorrupt, StoreError
 from lmos.nodes import Node, NodeId, Source, Span
 from lmos.store import tables
 from lmos.store.audit import find_store_faults
@@ -49,11 +50,13 @@ from lmos.store.patching import patched_record
 from lmos.store.records import SourceRecord, is_name, no_source_named, no_source_with_id
 from lmos.store.writer import WriterLock
 
+_READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
+
 
 class SQLiteStore(AbstractStore):
     """A context store in one file. Make it with `create` or `open`.
 
-    Threads may share one: methods wait for each other.
+    Threads may share one: methods wait for each other, and for the end of a snapshot.
 
     Example:
         >>> with SQLiteStore.create("life.lmos", manifest) as store:  # doctest: +SKIP
@@ -64,8 +67,8 @@ class SQLiteStore(AbstractStore):
         self._path = str(path)
         self._db = db
         self._writer = writer
-        self._lock = Lock()
-        with self._transaction("BEGIN") as db:
+        self._lock = RLock()
+        with self._transaction(_READ) as db:
             self._manifest = Manifest.from_json(tables.read_head(db).manifest)
         self._keys = keys_layout(self._manifest)
         self._embeddings = embeddings_layout(self._manifest)
@@ -129,18 +132,29 @@ class SQLiteStore(AbstractStore):
 
     @property
     def version(self) -> int:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             return tables.read_head(db).version
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        with self._lock, ExitStack() as end:
+            with store_errors(self._path, self._db):
+                if not self._db.in_transaction:
+                    self._db.execute(_READ)
+                    end.callback(self._db.execute, "ROLLBACK")
+                # The first read fixes what all others see.
+                tables.read_head(self._db)
+            yield
 
     def sources(self) -> list[Source]:
         return [record.source for record in self._records()]
 
     def source(self, name: str) -> Source:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             return _source_named(db, name).source
 
     def source_by_id(self, source_id: int) -> Source:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             return _source_with_id(db, source_id).source
 
     def put_source(
@@ -151,7 +165,7 @@ class SQLiteStore(AbstractStore):
         time: float | None = None,
         metadata: Mapping[str, str] = {},
     ) -> Source:
-        with self._transaction("BEGIN IMMEDIATE") as db:
+        with self._transaction(_WRITE) as db:
             head = tables.read_head(db)
             before = _find_named(db, name) or SourceRecord.empty(
                 head.next_source_id, name, self._manifest.num_levels
@@ -175,7 +189,7 @@ class SQLiteStore(AbstractStore):
         return after.source
 
     def delete_source(self, name: str) -> None:
-        with self._transaction("BEGIN IMMEDIATE") as db:
+        with self._transaction(_WRITE) as db:
             head = tables.read_head(db)
             tables.delete_source(db, _source_named(db, name).source.source_id)
             tables.write_head(db, replace(head, version=head.version + 1))
@@ -185,12 +199,12 @@ class SQLiteStore(AbstractStore):
             self._db.pragma("wal_checkpoint", "truncate")
 
     def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             _source_with_id(db, source_id)
             return tables.read_windows(db, source_id, start)
 
     def text(self, source_id: int, byte_span: Span | None = None) -> bytes:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             num_bytes = _source_with_id(db, source_id).source.num_bytes
             start, stop = (0, num_bytes) if byte_span is None else byte_span
             start, stop = max(start, 0), min(stop, num_bytes)
@@ -203,7 +217,7 @@ class SQLiteStore(AbstractStore):
         return [node_id for record in self._records() for node_id in record.iter_level_ids(level)]
 
     def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             rows = spans_from_bytes(tables.gather_items(db, SPANS, ids).tobytes()).tolist()
         return [
             Node(node_id, Span(row[0], row[1]), Span(row[2], row[3]))
@@ -211,18 +225,18 @@ class SQLiteStore(AbstractStore):
         ]
 
     def keys(self, ids: Sequence[NodeId]) -> Float[Tensor, "N K"]:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             items = tables.gather_items(db, self._keys, ids)
         return vectors_from_items(items, self._manifest.dtype)
 
     def embeddings(self, ids: Sequence[NodeId]) -> Float[Tensor, "N D"]:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             items = tables.gather_items(db, self._embeddings, ids)
         return vectors_from_items(items, self._manifest.dtype)
 
     def verify(self) -> list[str]:
         try:
-            with self._transaction("BEGIN") as db:
+            with self._transaction(_READ) as db:
                 return find_store_faults(db, self._path, self._manifest)
         except StoreCorrupt as error:
             return [str(error)]
@@ -237,7 +251,7 @@ class SQLiteStore(AbstractStore):
                     self._writer.release()
 
     def _records(self) -> list[SourceRecord]:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             return list(tables.iter_sources(db))
 
     def _write_patch(self, db: apsw.Connection, source_id: int, patch: SourcePatch) -> None:
@@ -255,8 +269,13 @@ class SQLiteStore(AbstractStore):
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[apsw.Connection]:
-        """All of what happens inside, or nothing of it."""
+        """All of what happens inside, or nothing of it; reads join a snapshot that is open."""
         with self._lock, store_errors(self._path, self._db):
+            if self._db.in_transaction:
+                if begin == _WRITE:
+                    raise StoreError(f"{self._path}: a snapshot is being read; change it after")
+                yield self._db
+                return
             self._db.execute(begin)
             try:
                 yield self._db
