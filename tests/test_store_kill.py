@@ -11,41 +11,38 @@ import pytest
 import torch
 
 from children import child_running
+from histories import History
 from lmos.errors import StoreNotFound
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
-from trees import MANIFEST, observe, put_text
+from trees import MANIFEST, observe
 
-STREAM = random.Random(0).randbytes(2000)
-
-
-def text_after(num_puts: int) -> bytes:
-    """The text of the source after some puts: it grows, and now and then is cut."""
-    return STREAM[: num_puts * 67 % len(STREAM)]
+CHANGES_BETWEEN_OPENINGS = 7
 
 
-def keep_putting(path: Path) -> Callable[[Callable[[str], None]], None]:
-    """Work for a child: put and acknowledge until it is killed."""
+def keep_changing(path: Path, history: History) -> Callable[[Callable[[str], None]], None]:
+    """Work for a child: change a store and acknowledge, now and then reopen it, until killed."""
 
     def work(say: Callable[[str], None]) -> None:
         torch.set_num_threads(1)
-        store = SQLiteStore.open(path)
-        version = store.version
         while True:
-            put_text(store, "diary", text_after(version), text_after(version + 1))
-            version += 1
-            say(f"{version}\n")
+            with SQLiteStore.open(path) as store:
+                version = store.version
+                for _ in range(CHANGES_BETWEEN_OPENINGS):
+                    history.change(store, version)
+                    version += 1
+                    say(f"{version}\n")
 
     return work
 
 
 @pytest.mark.parametrize("num_kills", [10, pytest.param(200, marks=pytest.mark.slow)])
-def test_every_acknowledged_put_survives_a_kill(tmp_path: Path, num_kills: int) -> None:
-    path, dice = tmp_path / "context.lmos", random.Random(num_kills)
+def test_every_acknowledged_change_survives_a_kill(tmp_path: Path, num_kills: int) -> None:
+    path, dice, history = tmp_path / "context.lmos", random.Random(num_kills), History(num_kills)
     SQLiteStore.create(path, MANIFEST).close()
     version = 0
     for _ in range(num_kills):
-        with child_running(keep_putting(path)) as child:
+        with child_running(keep_changing(path, history)) as child:
             said = child.read()
             time.sleep(dice.uniform(0, 0.15))
             child.kill()
@@ -55,9 +52,7 @@ def test_every_acknowledged_put_survives_a_kill(tmp_path: Path, num_kills: int) 
         with SQLiteStore.open(path) as store:
             version = store.version
             assert version - acknowledged[-1] in (0, 1)
-            expected = MemoryStore(MANIFEST)
-            put_text(expected, "diary", b"", text_after(version))
-            assert observe(store) == observe(expected)
+            assert observe(store) == history.observed(version)
         assert [file.name for file in tmp_path.iterdir()] == ["context.lmos"]
     assert version > num_kills
 

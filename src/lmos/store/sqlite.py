@@ -242,7 +242,7 @@ class SQLiteStore(AbstractStore):
             return [str(error)]
 
     def close(self) -> None:
-        with self._lock, store_errors(self._path, self._db):
+        with self._lock, store_errors(self._path):
             try:
                 # The last connection to close folds the write-ahead log in and removes it.
                 self._db.close()
