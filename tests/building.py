@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lmos.builder import SourceText, TreeBuilder
 from lmos.model import BaseModel
@@ -72,6 +73,13 @@ def assert_same_content(left: AbstractStore, right: AbstractStore) -> None:
         # the levels above build on it.
         scale = float(mine_NW.abs().max()) if mine_NW.numel() else 1.0
         torch.testing.assert_close(mine_NW, other_NW, rtol=0, atol=0.03 * scale)
+
+
+def generated_ids(
+    model: BaseModel, prompt_TD: Tensor, *arguments: Any, **options: Any
+) -> list[int]:
+    """The ids of a whole generation."""
+    return [token.token_id for token in model.generate(prompt_TD, *arguments, **options)]
 
 
 def children_of(store: AbstractStore, node_id: NodeId) -> list[NodeId]:

@@ -295,7 +295,8 @@ def test_retrieve_draws_the_walk_and_the_passages(
 
 def test_ask_prints_exactly_the_documented_json(store: Path) -> None:
     answer = values("ask", store, QUESTION, "--max-new-tokens", 5)
-    assert set(answer) == {"answer", "citations", "timing"}
+    assert set(answer) == {"answer", "is_found", "confidence", "citations", "timing"}
+    assert 0 <= answer["confidence"] <= 1
     assert set(answer["timing"]) >= {"retrieve", "total"}
     for citation in answer["citations"]:
         assert set(citation) == {
@@ -309,6 +310,7 @@ def test_ask_prints_exactly_the_documented_json(store: Path) -> None:
                 "score",
                 "weight",
                 "path",
+                "has_answer",
             )
         }
         assert all(set(step) == {"level", "index", "score"} for step in citation["path"])
@@ -350,8 +352,10 @@ def test_only_the_sources_that_were_asked_for_answer(empty: Path) -> None:
 
 
 def test_ask_of_an_empty_store_cites_nothing(empty: Path) -> None:
-    assert values("ask", empty, QUESTION, "--max-new-tokens", 2)["citations"] == []
-    assert output("ask", empty, QUESTION, "--max-new-tokens", 2, "--explain")
+    answer = values("ask", empty, QUESTION, "--max-new-tokens", 2)
+    assert (answer["citations"], answer["is_found"], answer["confidence"]) == ([], False, 0)
+    shown = output("ask", empty, QUESTION, "--max-new-tokens", 2, "--explain")
+    assert "nothing found that answers this (confidence 0%)" in shown
 
 
 def test_a_stored_text_does_not_steer_the_terminal(empty: Path) -> None:
@@ -374,12 +378,13 @@ def test_chat_remembers_every_turn_across_restarts(empty: Path) -> None:
     again = run("chat", empty, *length, "--json", stdin="  Who has it?  \n")
     assert again.exit_code == 0
     turn = json.loads(again.stdout)
-    assert set(turn) == {"question", "answer", "citations", "timing"}
+    assert set(turn) == {"question", "answer", "is_found", "confidence", "citations", "timing"}
     assert turn["question"] == "Who has it?"
     assert {citation["source"] for citation in turn["citations"]} == {"chat"}
     lines = texts_in(empty)["chat"]
     assert lines.startswith("User: Greta has a bicycle.\nAssistant: ")
-    assert lines.endswith(f"User: Who has it?\nAssistant: {turn['answer']}\n")
+    said = turn["answer"] if turn["is_found"] else "not found"
+    assert lines.endswith(f"User: Who has it?\nAssistant: {said}\n")
     assert lines.count("User: ") == 2
     assert "> " not in first
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from building import filled_store, prose
+from building import filled_store, generated_ids, prose
 from lmos.errors import ConfigError
 from lmos.generation import hit_text, prompt_embeddings, stream_answer
 from lmos.model import BaseModel
 from lmos.nodes import Hit, NodeId, Span
-from lmos.prompts import question_after, question_before
+from lmos.prompts import UNKNOWN_ANSWER, question_after, question_before
 from lmos.store import AbstractStore
 
 QUESTION = "Who  sleeps?"
@@ -120,7 +121,8 @@ def test_the_stream_is_what_the_model_generates(tiny_llama: BaseModel, temperatu
         prompt_TD = embed(tiny_llama, f"Question {seed}: what?\nAnswer:")
         pieces = list(stream_answer(tiny_llama, prompt_TD, 24, temperature, seed))
         assert tiny_llama.end_id is not None
-        ids = list(tiny_llama.generate(prompt_TD, 24, [tiny_llama.end_id], temperature, seed))
+        stop_ids = [tiny_llama.end_id]
+        ids = generated_ids(tiny_llama, prompt_TD, 24, stop_ids, temperature, seed)
         line = tiny_llama.decode(ids).lstrip().partition("\n")[0]
         assert "".join(pieces) == (
             line if "\n" in tiny_llama.decode(ids).lstrip() else line.rstrip("�")
@@ -162,6 +164,34 @@ def test_the_answer_ends_with_the_end_token(
     one, two = tiny_llama.encode("one").ids, tiny_llama.encode("two").ids
     say(tiny_llama, monkeypatch, [*one, tiny_llama.end_id, *two])
     assert "".join(pieces_of(tiny_llama)) == "one"
+
+
+def test_the_stream_tells_how_likely_its_tokens_were(tiny_llama: BaseModel) -> None:
+    prompt_TD = embed(tiny_llama, "Question: what?\nAnswer:")
+    chosen = list(tiny_llama.generate(prompt_TD, 6))
+    stream = stream_answer(tiny_llama, prompt_TD, 6)
+    assert (stream.log_probabilities, stream.unknown_log_probability) == ([], -math.inf)
+    list(stream)
+    count = len(stream.log_probabilities)
+    assert 0 < count <= 6
+    expected = [float(token.log_probabilities_V[token.token_id]) for token in chosen[:count]]
+    assert stream.log_probabilities == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", [" not found", " nothing", " no", "xyz"])
+def test_the_stream_tells_how_likely_it_was_to_say_unknown(
+    tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    ids, unknown_ids = (tiny_llama.encode(each).ids for each in (text, f" {UNKNOWN_ANSWER}"))
+    say(tiny_llama, monkeypatch, ids)
+    stream = stream_answer(tiny_llama, embed(tiny_llama, "x"), len(ids))
+    list(stream)
+    same = 0
+    while same < len(ids) and ids[same] == unknown_ids[same]:
+        same += 1
+    likely, unlikely = (1 / (math.e + 299) * math.exp(score) for score in (1, 0))
+    expected = same * math.log(likely) + (math.log(unlikely) if same < len(ids) else 0)
+    assert stream.unknown_log_probability == pytest.approx(expected)
 
 
 def test_a_prompt_without_room_for_the_answer_is_refused_at_once(tiny_llama: BaseModel) -> None:

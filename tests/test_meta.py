@@ -20,13 +20,15 @@ PACKAGE = ROOT / "src" / "lmos"
 # A file may import what stands above it, never what stands below. A folder is one layer.
 LAYERS = """
 errors nodes fingerprint prompts released
-tokens decoding pretrained selfcheck
+tokens confidence decoding pretrained selfcheck
 masks scoring segments
 adapter attention transformer model
 store
+excerpts
 compressor scorers
 builder retriever
-generation
+generation citations
+answers
 session
 training
 cli server

@@ -16,6 +16,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from architectures import ARCHITECTURES, TEXT, UNUSABLE, write_tokenizer
+from building import generated_ids
+from lmos.confidence import CALIBRATION_FILE, Calibration
 from lmos.errors import ConfigError, ModelError
 from lmos.model import BaseModel
 from lmos.selfcheck import check_model
@@ -156,7 +158,7 @@ def test_greedy_generation_is_that_of_transformers(
     expected = plain.generate(
         ids_BT, max_new_tokens=9, do_sample=False, eos_token_id=None, pad_token_id=1
     )
-    ids = list(model.generate(model.embed(ids_BT)[0], max_new_tokens=9))
+    ids = generated_ids(model, model.embed(ids_BT)[0], 9)
     assert ids == expected[0, ids_BT.shape[1] :].tolist()
 
 
@@ -355,14 +357,30 @@ def test_recomputed_layers_give_the_same_gradients(model: BaseModel) -> None:
 
 def test_stop_ids_end_a_generation_and_are_not_part_of_it(llama: BaseModel) -> None:
     x_TD = llama.embed(some_ids(1))[0]
-    ids = list(llama.generate(x_TD, 8))
-    assert list(llama.generate(x_TD, 8, stop_ids=[ids[3]])) == ids[: ids.index(ids[3])]
+    ids = generated_ids(llama, x_TD, 8)
+    assert generated_ids(llama, x_TD, 8, stop_ids=[ids[3]]) == ids[: ids.index(ids[3])]
 
 
 def test_sampling_follows_its_seed(llama: BaseModel) -> None:
     x_TD = llama.embed(some_ids(1))[0]
-    once, again, other = (list(llama.generate(x_TD, 8, temperature=2.0, seed=s)) for s in (1, 1, 2))
+    once, again, other = (
+        generated_ids(llama, x_TD, 8, temperature=2.0, seed=seed) for seed in (1, 1, 2)
+    )
     assert once == again != other
+
+
+@pytest.mark.parametrize("temperature", [0.0, 2.0])
+def test_chosen_tokens_come_with_the_probabilities_of_one_forward_pass(
+    llama: BaseModel, temperature: float
+) -> None:
+    x_TD = llama.embed(some_ids(1))[0]
+    chosen = list(llama.generate(x_TD, 5, temperature=temperature))
+    ids = torch.tensor([token.token_id for token in chosen])
+    with torch.no_grad():
+        logits_TV = llama.logits(llama.forward(torch.cat([x_TD, llama.embed(ids)])[None]))[0]
+    expected_TV = logits_TV[len(x_TD) - 1 : -1].log_softmax(-1)
+    found_TV = torch.stack([token.log_probabilities_V for token in chosen])
+    torch.testing.assert_close(found_TV, expected_TV, rtol=1e-3, atol=1e-4)
 
 
 def test_a_stream_leaves_the_callers_gradients_on(llama: BaseModel) -> None:
@@ -476,6 +494,23 @@ def test_an_adapter_may_live_in_a_folder_of_its_own(
     assert not (tmp_path / "config.json").exists()
     again = BaseModel.from_pretrained(llama_folder, adapter=tmp_path)
     assert again.adapter_hash == llama.adapter_hash
+
+
+def test_a_calibration_lives_with_the_adapter_that_it_was_fitted_for(
+    llama: BaseModel, llama_folder: Path, tmp_path: Path
+) -> None:
+    llama.is_trained = True
+    llama.calibration = Calibration({"best_score": 1.0}, 0.5, 0.25, llama.adapter_hash)
+    llama.save_adapter(tmp_path)
+    again = BaseModel.from_pretrained(llama_folder, adapter=tmp_path)
+    assert again.calibration == llama.calibration
+    stale = (tmp_path / CALIBRATION_FILE).read_bytes()
+    llama.adapter.retrieval_RD.data[0, 0] += 1
+    llama.save_adapter(tmp_path)
+    assert BaseModel.from_pretrained(llama_folder, adapter=tmp_path).calibration is None
+    (tmp_path / CALIBRATION_FILE).write_bytes(stale)
+    with pytest.raises(ModelError, match="fit it again"):
+        BaseModel.from_pretrained(llama_folder, adapter=tmp_path)
 
 
 def test_lora_is_added_once(llama: BaseModel) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from building import assert_same_content, prose
 from conftest import new_llama
+from lmos.confidence import Calibration
 from lmos.errors import (
     ConfigError,
     DataError,
@@ -91,12 +95,69 @@ def test_citations_are_the_bytes_of_their_source_best_first(session: Session) ->
     for config in (CONFIG, RetrievalConfig(level=2), RetrievalConfig(strategy="flat")):
         retrieval = session.retrieve(QUESTION, config)
         citations = session.cite(retrieval)
-        assert len(citations) == len(retrieval.hits) > 2
+        assert len(retrieval.hits) >= len(citations) > 2
         for citation in citations:
             raw = texts[citation.source].encode()[citation.start_byte : citation.end_byte]
             assert citation.text.encode() == raw
         assert [c.score for c in citations] == sorted((c.score for c in citations), reverse=True)
         assert sum(citation.weight for citation in citations) == pytest.approx(1)
+
+
+def say(model: BaseModel, monkeypatch: pytest.MonkeyPatch, text: str, log_odds: float) -> None:
+    """Make the model say a text, each token of it likelier than all others by these odds."""
+    assert model.end_id is not None
+    waiting = iter([*model.encode(f" {text}").ids, model.end_id])
+
+    def step(x_BTD: Tensor, cache: Any) -> tuple[Tensor, Any]:
+        logits_V = torch.zeros(model.vocab_size)
+        logits_V[next(waiting)] = math.log(model.vocab_size - 1) + log_odds
+        return logits_V, None
+
+    monkeypatch.setattr(model, "step", step)
+
+
+def test_an_answer_ends_with_its_confidence(
+    session: Session, model: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.add("diary", "It rained. The code of the blue bicycle is 4812.")
+    say(model, monkeypatch, "4812", log_odds=2.0)
+    answer = session.ask(QUESTION, CONFIG)
+    pieces = iter(answer)
+    next(pieces)
+    assert (answer.confidence, answer.is_found, answer.evidence) == (0.0, False, None)
+    list(pieces)
+    assert answer.text == "4812"
+    assert answer.is_found
+    assert answer.confidence == pytest.approx(1 / (1 + math.exp(-2.0)), rel=0.01)
+    assert answer.evidence is not None
+    assert answer.evidence.quoted_share == 1
+    marked = [citation for citation in answer.citations if citation.has_answer]
+    assert marked == [c for c in answer.citations if "4812" in c.text]
+    assert marked[0].text == "The code of the blue bicycle is 4812."
+
+
+def test_an_answer_below_the_threshold_is_not_found(
+    session: Session, model: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.add("diary", "It rained. The code of the blue bicycle is 4812.")
+    for bias, is_found in ((-1.0, False), (1.0, True)):
+        calibration = Calibration({}, bias, threshold=0.5, adapter_hash=model.adapter_hash)
+        monkeypatch.setattr(model, "calibration", calibration)
+        say(model, monkeypatch, "4812", log_odds=2.0)
+        answer = session.ask(QUESTION, CONFIG).complete()
+        assert (answer.text, answer.is_found) == ("4812", is_found)
+        assert answer.confidence == pytest.approx(1 / (1 + math.exp(-bias)))
+
+
+@pytest.mark.parametrize("text", ["not found", "Not found.", ""])
+def test_a_reader_that_knows_no_answer_found_none(
+    session: Session, model: BaseModel, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    session.add("diary", "The key was not found. It rained.")
+    say(model, monkeypatch, text, log_odds=9.0)
+    answer = session.ask(QUESTION, CONFIG).complete()
+    assert (answer.text, answer.is_found) == (text, False)
+    assert not any(citation.has_answer for citation in answer.citations)
 
 
 def test_sixty_appends_are_one_add(session: Session, tmp_path: Path, model: BaseModel) -> None:
@@ -189,6 +250,7 @@ def test_an_answer_without_room_is_refused_when_it_is_asked_for(session: Session
 def test_a_store_without_text_answers_from_nothing(session: Session) -> None:
     answer = session.ask(QUESTION, max_new_tokens=4).complete()
     assert answer.citations == ()
+    assert (answer.confidence, answer.is_found) == (0.0, False)
 
 
 # Across processes

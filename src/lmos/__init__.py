@@ -10,10 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lmos.answers import Answer
+    from lmos.citations import Citation
     from lmos.errors import LmosError
     from lmos.model import BaseModel
     from lmos.retriever import RetrievalConfig
-    from lmos.session import Answer, Citation, Session, UntrainedWarning, load_model
+    from lmos.session import Session, UntrainedWarning, load_model
 
 __version__ = "0.1.0"
 
@@ -29,7 +31,13 @@ __all__ = [
     "load_model",
 ]
 
-_HOMES = {"BaseModel": "model", "LmosError": "errors", "RetrievalConfig": "retriever"}
+_HOMES = {
+    "Answer": "answers",
+    "BaseModel": "model",
+    "Citation": "citations",
+    "LmosError": "errors",
+    "RetrievalConfig": "retriever",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""From next-token scores to a stream of token ids.
+"""From next-token scores to a stream of tokens.
 
 Knows a step function and how to choose; knows neither text nor architectures.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -39,12 +39,22 @@ class Choice:
             raise ConfigError(f"temperature: expected a number ≥ 0, got {self.temperature}")
 
 
+class Chosen(NamedTuple):
+    """A token of the stream, and how likely each token of the vocabulary was in its place.
+
+    The probabilities are the model's own, whatever the temperature.
+    """
+
+    token_id: int
+    log_probabilities_V: Tensor
+
+
 Step = Callable[[Float[Tensor, "1 T D"], Any], tuple[Float[Tensor, " V"], Any]]
 
 
 def stream_tokens(
     step: Step, embed: Callable[[int], Float[Tensor, "1 1 D"]], x_BTD: Tensor, choice: Choice
-) -> Iterator[int]:
+) -> Iterator[Chosen]:
     """Choose a token, feed it back, and so on.
 
     Args:
@@ -61,10 +71,11 @@ def stream_tokens(
         with torch.no_grad():
             logits_V, cache = step(x_BTD, cache)
             token_id = _pick(logits_V, choice.temperature, generator)
+            chosen = Chosen(token_id, logits_V.float().log_softmax(-1))
             x_BTD = embed(token_id)
         if token_id in choice.stop_ids:
             return
-        yield token_id
+        yield chosen
 
 
 def _pick(logits_V: Float[Tensor, " V"], temperature: float, generator: torch.Generator) -> int:

@@ -6,15 +6,17 @@ and embeddings of a store; does not know how they were chosen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lmos.decoding import Chosen
 from lmos.model import BaseModel
 from lmos.nodes import Hit
-from lmos.prompts import question_after, question_before
+from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
 from lmos.store import AbstractStore
 
 
@@ -49,14 +51,54 @@ def prompt_embeddings(
     return torch.cat([part.float() for part in parts])
 
 
+class AnswerStream:
+    """An answer as it is generated, one line at most: iterate over it once, for its pieces.
+
+    Attributes:
+        log_probabilities: Of the tokens so far, natural logarithms.
+        unknown_log_probability: That of `UNKNOWN_ANSWER` in its place, up to the first token in
+            which the two differ.
+    """
+
+    def __init__(self, model: BaseModel, tokens: Iterator[Chosen]) -> None:
+        self.log_probabilities: list[float] = []
+        self.unknown_log_probability = -math.inf
+        self._model = model
+        self._tokens = tokens
+        self._unknown_ids = model.encode(answer_text(UNKNOWN_ANSWER)).ids
+
+    def __iter__(self) -> Iterator[str]:
+        ids: list[int] = []
+        shown = ""
+        for token in self._tokens:
+            ids.append(token.token_id)
+            self._note(ids, token)
+            text = self._model.decode(ids).lstrip()
+            line, newline, _ = text.partition("\n")
+            # A character that is cut in two decodes to a replacement mark until its rest comes.
+            whole = line if newline else line.rstrip("�")
+            if len(whole) > len(shown):
+                yield whole[len(shown) :]
+                shown = whole
+            if newline:
+                return
+
+    def _note(self, ids: Sequence[int], token: Chosen) -> None:
+        place = len(ids) - 1
+        if tuple(ids[:-1]) == self._unknown_ids[:place] and place < len(self._unknown_ids):
+            log_probability = float(token.log_probabilities_V[self._unknown_ids[place]])
+            self.unknown_log_probability = sum(self.log_probabilities) + log_probability
+        self.log_probabilities.append(float(token.log_probabilities_V[token.token_id]))
+
+
 def stream_answer(
     model: BaseModel,
     prompt_TD: Float[Tensor, "T D"],
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
-) -> Iterator[str]:
-    """Pieces of the answer, as they are generated; one line at most.
+) -> AnswerStream:
+    """The answer, as it is generated.
 
     Args:
         model: Base model.
@@ -69,25 +111,9 @@ def stream_answer(
         ConfigError: Prompt and answer do not fit the model's positions.
     """
     stop_ids = [] if model.end_id is None else [model.end_id]
-    token_ids = model.generate(prompt_TD, max_new_tokens, stop_ids, temperature, seed)
-    return _iter_pieces(model, token_ids)
-
-
-def _iter_pieces(model: BaseModel, token_ids: Iterator[int]) -> Iterator[str]:
-    """The first line of what the tokens say, piece by piece."""
-    ids: list[int] = []
-    shown = ""
-    for token_id in token_ids:
-        ids.append(token_id)
-        text = model.decode(ids).lstrip()
-        line, newline, _ = text.partition("\n")
-        # A character that is cut in two decodes to a replacement mark until its rest comes.
-        whole = line if newline else line.rstrip("�")
-        if len(whole) > len(shown):
-            yield whole[len(shown) :]
-            shown = whole
-        if newline:
-            return
+    return AnswerStream(
+        model, model.generate(prompt_TD, max_new_tokens, stop_ids, temperature, seed)
+    )
 
 
 def _embed_text(model: BaseModel, text: str) -> Float[Tensor, "T D"]:

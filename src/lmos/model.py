@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 from lmos.adapter import Adapter, AdapterConfig, has_adapter
 from lmos.attention import ATTENTION_NAME
+from lmos.confidence import CALIBRATION_FILE, Calibration
 from lmos.errors import ConfigError, ModelError
 from lmos.fingerprint import hash_tensors
 from lmos.pretrained import first_line, require_model_files
@@ -36,6 +37,8 @@ class BaseModel(Transformer):
     Attributes:
         adapter: Learned inputs and weights.
         is_trained: Whether the adapter was trained; set it after training, before saving.
+        calibration: What turns evidence into the confidence of an answer, if it was fitted. It is
+            saved with the adapter as long as it belongs to it.
     """
 
     def __init__(self, module: Any, tokenizer: Any, name: str) -> None:
@@ -51,6 +54,7 @@ class BaseModel(Transformer):
         self._hash: tuple[object, str] | None = None
         self.adapter: Adapter
         self.is_trained: bool
+        self.calibration: Calibration | None
         self.new_adapter()
 
     @classmethod
@@ -189,12 +193,13 @@ class BaseModel(Transformer):
         self._require_fit(config)
         self.adapter = Adapter(config, self.embedding_scale, seed).to(self.device)
         self.is_trained = False
+        self.calibration = None
 
     def load_adapter(self, folder: Path) -> None:
-        """Take the adapter and the LoRA weights of `folder`.
+        """Take the adapter, the LoRA weights and the calibration of `folder`.
 
         Raises:
-            ModelError: There is none, or it belongs to another base model.
+            ModelError: There is none, or one of them belongs to another model.
         """
         adapter = Adapter.load(folder)
         self._require_fit(adapter.config)
@@ -208,6 +213,12 @@ class BaseModel(Transformer):
         if (folder / LORA_FOLDER).is_dir():
             self._load_lora(folder / LORA_FOLDER)
         self.is_trained = True
+        self.calibration = Calibration.load(folder)
+        if self.calibration is not None and self.calibration.adapter_hash != self.adapter_hash:
+            raise ModelError(
+                f"{folder / CALIBRATION_FILE} was fitted for another adapter; "
+                f"fit it again: lmos calibrate {folder} --data FOLDER"
+            )
 
     def add_lora(self, rank: int) -> None:
         """Put trainable low-rank weights beside every linear layer and freeze the base model."""
@@ -228,9 +239,13 @@ class BaseModel(Transformer):
             self.save_adapter(folder)
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter and LoRA weights only, bound to this base model."""
+        """Write the adapter, LoRA weights and calibration only, bound to this base model."""
         self.adapter.trained_on = self.base_hash
         self.adapter.save(Path(folder))
+        # Weights that changed have left their calibration behind.
+        (Path(folder) / CALIBRATION_FILE).unlink(missing_ok=True)
+        if self.calibration is not None and self.calibration.adapter_hash == self.adapter_hash:
+            self.calibration.save(Path(folder))
         if self._lora is not None:
             self._lora.save_pretrained(str(Path(folder) / LORA_FOLDER))
 

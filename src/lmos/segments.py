@@ -104,15 +104,20 @@ def _unit_stop(text: str, start: int, max_bytes: int) -> int:
     """Where the unit that starts at `start` ends; looks one character further than it may reach."""
     ahead = text[start : start + max_bytes + 1]
     head = ahead.encode()[:max_bytes].decode(errors="ignore")
-    for match in _SENTENCE_END.finditer(ahead):
-        is_abbreviation = match.group()[0] == "." and _ABBREVIATION.search(
-            ahead, 0, match.start() + 1
-        )
-        if not is_abbreviation and match.end() <= len(head):
-            return start + match.end()
+    for end in iter_sentence_ends(ahead):
+        if end <= len(head):
+            return start + end
     if head == ahead:
         return start + len(head)
     return start + (head.rfind(" ") + 1 or len(head) or 1)
+
+
+def iter_sentence_ends(text: str) -> Iterator[int]:
+    """Where sentences and lines end that something follows; white space is part of them."""
+    for match in _SENTENCE_END.finditer(text):
+        is_period = match.group()[0] == "."
+        if not (is_period and _ABBREVIATION.search(text, 0, match.start() + 1)):
+            yield match.end()
 
 
 def iter_windows(

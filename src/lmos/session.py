@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import time as clock
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from lmos.answers import Answer
 from lmos.builder import Progress, SourceText, TreeBuilder
+from lmos.citations import Citation, cite, read_passages
 from lmos.errors import ConfigError, DataError, ModelError, QueryError
 from lmos.generation import prompt_embeddings, stream_answer
 from lmos.model import BaseModel
-from lmos.nodes import Hit, Source, Span, Step
+from lmos.nodes import Source
 from lmos.released import DEFAULT_MODEL, resolve_model
 from lmos.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
@@ -33,68 +35,6 @@ _NEW_PASSAGE = b"\n"
 
 class UntrainedWarning(UserWarning):
     """The model was never trained to compress and retrieve; it works, badly."""
-
-
-@dataclass(frozen=True)
-class Citation:
-    """A passage that an answer was generated from.
-
-    Attributes:
-        source: Name of the source.
-        time: Of the source, in seconds since the epoch, or `None` when unknown.
-        start_byte: First byte of the passage in its source.
-        end_byte: Just after its last byte.
-        text: The passage, exactly as it was added.
-        level: 0 when it was read as text, else the level of the embedding that was read.
-        score: At the level where it was kept.
-        weight: Share of the attention over everything kept.
-        path: The walk that led there, level by level.
-    """
-
-    source: str
-    time: float | None
-    start_byte: int
-    end_byte: int
-    text: str
-    level: int
-    score: float
-    weight: float
-    path: tuple[Step, ...]
-
-
-@dataclass
-class Answer:
-    """A question's answer. Iterate over it to stream; `text` is complete afterwards.
-
-    Attributes:
-        question: As asked.
-        retrieval: What was found and how.
-        citations: What it was generated from, best first.
-        timing: Seconds by step: `retrieve`, `first_token`, `total`.
-        text: The answer so far.
-    """
-
-    question: str
-    retrieval: Retrieval
-    citations: tuple[Citation, ...]
-    timing: dict[str, float]
-    text: str = ""
-    _pieces: Iterator[str] = field(default_factory=lambda: iter(()), repr=False)
-    _start: float = field(default=0.0, repr=False)
-
-    def __iter__(self) -> Iterator[str]:
-        for piece in self._pieces:
-            if not self.text:
-                self.timing["first_token"] = clock.perf_counter() - self._start
-            self.text += piece
-            yield piece
-        self.timing["total"] = clock.perf_counter() - self._start
-
-    def complete(self) -> Answer:
-        """Generate to the end."""
-        for _ in self:
-            pass
-        return self
 
 
 def load_model(
@@ -345,21 +285,21 @@ class Session:
             retrieval = self.retrieve(question, config)
             found = clock.perf_counter()
             prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, question)
-            citations = self.cite(retrieval)
-        pieces = stream_answer(self.model, prompt_TD, max_new_tokens, temperature)
+            passages = read_passages(self.store, retrieval.hits)
         return Answer(
             question,
             retrieval,
-            citations,
+            cite(passages),
             {"retrieve": found - start},
-            _pieces=pieces,
+            _stream=stream_answer(self.model, prompt_TD, max_new_tokens, temperature),
+            _passages=passages,
+            _calibration=self.model.calibration,
             _start=start,
         )
 
     def cite(self, retrieval: Retrieval) -> tuple[Citation, ...]:
         """The passages behind the hits, best first."""
-        hits = sorted(retrieval.hits, key=lambda hit: -hit.score)
-        return tuple(self._citation(hit) for hit in hits)
+        return cite(read_passages(self.store, retrieval.hits))
 
     def forget(self, name: str) -> None:
         """Remove a source and everything that was made of it.
@@ -389,20 +329,6 @@ class Session:
 
     def _known(self, name: str) -> Source | None:
         return next((source for source in self.sources() if source.name == name), None)
-
-    def _citation(self, hit: Hit) -> Citation:
-        span: Span = hit.node.byte_span
-        return Citation(
-            source=hit.source.name,
-            time=hit.source.time,
-            start_byte=span.start,
-            end_byte=span.stop,
-            text=self.store.text(hit.source.source_id, span).decode("utf-8", errors="replace"),
-            level=0 if hit.is_text else hit.node.id.level,
-            score=hit.score,
-            weight=hit.weight,
-            path=hit.path,
-        )
 
 
 def _utf8(text: str, name: str) -> bytes:

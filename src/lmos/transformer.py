@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lmos.attention import ATTENTION_NAME, AttentionState, masks_by_layer_type, record_attention
-from lmos.decoding import Choice, stream_tokens
+from lmos.decoding import Choice, Chosen, stream_tokens
 from lmos.errors import ConfigError, ModelError
 from lmos.pretrained import first_line, require_known_layers
 from lmos.selfcheck import check_model
@@ -186,8 +186,8 @@ class Transformer:
         stop_ids: Collection[int] = (),
         temperature: float = 0.0,
         seed: int = 0,
-    ) -> Iterator[int]:
-        """Token ids that follow a prefix of embeddings, one at a time.
+    ) -> Iterator[Chosen]:
+        """Tokens that follow a prefix of embeddings, one at a time, with their probabilities.
 
         Args:
             x_TD: The prefix, at input scale.

@@ -9,22 +9,29 @@ from typing import Any
 
 import click
 
+from lmos.answers import Answer
 from lmos.cli.output import printable
 from lmos.cli.passages import passage_json
-from lmos.session import Answer
 
 
 def stream(answer: Answer) -> None:
-    """Print an answer piece by piece, then end the line."""
+    """Print an answer piece by piece, end the line, and say so if it is none."""
     for piece in answer:
         click.echo(printable(piece), nl=False)
     click.echo()
+    if not answer.is_found:
+        click.echo(f"nothing found that answers this (confidence {answer.confidence:.0%})")
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
     """A complete answer with its passages."""
     return {
         "answer": answer.text,
-        "citations": [passage_json(citation) for citation in answer.citations],
+        "is_found": answer.is_found,
+        "confidence": answer.confidence,
+        "citations": [
+            {**passage_json(citation), "has_answer": citation.has_answer}
+            for citation in answer.citations
+        ],
         "timing": answer.timing,
     }

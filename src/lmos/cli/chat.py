@@ -50,6 +50,7 @@ def chat(
 
     from lmos.cli.answers import answer_json, stream
     from lmos.cli.opening import open_session
+    from lmos.prompts import UNKNOWN_ANSWER
     from lmos.retriever import RetrievalConfig
 
     config = RetrievalConfig(**retrieval)
@@ -64,7 +65,9 @@ def chat(
                         answer.complete()
                     else:
                         stream(answer)
-                    session.append(source, f"User: {question}\nAssistant: {answer.text}\n")
+                    # A guess that is remembered would be found as a fact.
+                    said = answer.text if answer.is_found else UNKNOWN_ANSWER
+                    session.append(source, f"User: {question}\nAssistant: {said}\n")
                 except LmosError as error:
                     click.echo(f"error: {error}\nthis turn is not remembered", err=True)
                     continue

@@ -12,8 +12,8 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from lmos.citations import Citation
 from lmos.cli.output import clock_time, printable
-from lmos.session import Citation
 
 _MAX_CHARS = 600
 
@@ -60,6 +60,7 @@ def _heading(number: int, citation: Citation) -> Text:
         (f" {citation.start_byte}–{citation.end_byte}", "bold"),
         (f"  {clock_time(citation.time)}" if citation.time is not None else "", "dim"),
         (f"  score {citation.score:.2f}  {citation.weight:.0%}  {read}", "dim"),
+        ("  ← the answer" if citation.has_answer else "", "bold"),
     )
 
 
