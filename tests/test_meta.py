@@ -36,6 +36,7 @@ cli server
 ONLY_IMPORTERS = {
     "transformers": {"model", "attention"},
     "peft": {"model"},
+    "accelerate": {"training"},
     "apsw": {"store"},
     "tokenizers": {"tokens", "training"},
     "click": {"cli"},

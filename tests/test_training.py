@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from lmos.errors import DataError
 from lmos.model import BaseModel
@@ -17,13 +15,12 @@ from lmos.session import make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.contexts import ContextSampler, hide_facts, quote_questions
 from lmos.training.corpus import Document, PassageSampler, is_held_out, read_documents
+from lmos.training.data import DataConfig, read_data
 from lmos.training.facts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, make_facts
 from lmos.training.initial import write_induction_heads
-from lmos.training.loop import LoopConfig, run_loop
 from lmos.training.objective import CompressionConfig, CompressionObjective
 from lmos.training.pretrain import Curriculum, PretrainConfig, PretrainObjective
 from lmos.training.questions import PassageQuestion, read_fairytaleqa, read_squad
-from lmos.training.run import DataConfig, read_data
 from lmos.training.words import HELD_OUT_WORDS, WordBank
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60
@@ -133,58 +130,6 @@ def test_the_curriculum_advances_on_accuracy_alone() -> None:
     for _ in range(100):
         curriculum.update(0.9, 0.9)
     assert curriculum.num_facts == 4
-
-
-def regression(seed: int) -> tuple[nn.Module, Tensor]:
-    torch.manual_seed(seed)
-    return nn.Linear(4, 1), torch.randn(200, 4)
-
-
-def train_regression(folder: Path, num_steps: int) -> nn.Module:
-    module, inputs = regression(0)
-
-    def objective(step: int) -> tuple[Tensor, dict[str, float]]:
-        rows = inputs[step * 4 : step * 4 + 4]
-        return (module(rows) - rows.sum(-1, keepdim=True)).square().mean(), {}
-
-    config = LoopConfig(num_steps=40, warmup_steps=2, checkpoint_every=10, bf16=False)
-    if num_steps < config.num_steps:
-
-        def interrupted(step: int) -> tuple[Tensor, dict[str, float]]:
-            if step == num_steps:
-                raise KeyboardInterrupt
-            return objective(step)
-
-        with pytest.raises(KeyboardInterrupt):
-            run_loop(module, interrupted, config, folder)
-    else:
-        run_loop(module, objective, config, folder)
-    return module
-
-
-def test_a_resumed_run_ends_where_the_uninterrupted_one_does(tmp_path: Path) -> None:
-    whole = train_regression(tmp_path / "whole", 40)
-    train_regression(tmp_path / "parts", 25)
-    resumed = train_regression(tmp_path / "parts", 40)
-    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
-        assert torch.equal(one, other)
-    log = (tmp_path / "whole" / "metrics.jsonl").read_text()
-    rows = [json.loads(line) for line in log.splitlines()]
-    assert rows[-1]["step"] == 40
-    assert rows[-1]["loss"] < rows[0]["loss"]
-
-
-def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(tmp_path: Path) -> None:
-    module, _ = regression(0)
-    config = LoopConfig(num_steps=10, warmup_steps=1, checkpoint_every=5, bf16=False)
-
-    def objective(step: int) -> tuple[Tensor, dict[str, float]]:
-        loss = module(torch.ones(1, 4)).square().mean()
-        return loss * (float("nan") if step == 7 else 1.0), {}
-
-    with pytest.raises(DataError, match="loss of step 7"):
-        run_loop(module, objective, config, tmp_path)
-    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 5
 
 
 def small_copier(tokenizer_folder: Path) -> BaseModel:

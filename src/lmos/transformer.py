@@ -74,6 +74,11 @@ class Transformer:
         return int(self.module.get_input_embeddings().num_embeddings)
 
     @property
+    def num_parameters(self) -> int:
+        """Numbers in all its weights."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @property
     def num_layers(self) -> int:
         """Layers of the transformer."""
         return int(self._config.num_hidden_layers)

@@ -3,43 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from lmos.cli.trainings import data_options, run_options, training_bar
+
 
 @click.command(short_help="Make a small base model.")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of .txt files; SQuAD and FairytaleQA in it are used too.",
-)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the run.")
-@click.option("--steps", default=800, show_default=True, help="Optimiser steps, in all.")
-@click.option("--exclude", multiple=True, help="Glob of file names to leave out; can be repeated.")
-@click.option("--skip-folder", multiple=True, help="Folder name to leave out; can be repeated.")
-@click.option("--seed", default=0, show_default=True)
+@data_options
+@run_options
+@click.option("--steps", default=800, show_default=True, metavar="N", help="Optimiser steps.")
 def pretrain(
-    data: Path,
-    out: Path,
-    steps: int,
-    exclude: tuple[str, ...],
-    skip_folder: tuple[str, ...],
-    seed: int,
+    data: dict[str, Any], out: Path, steps: int, checkpoint_every: int, seed: int, resume: bool
 ) -> None:
     r"""Make a small base model that can read from its context.
 
-    Run it again with the same folder to resume. The model is OUT/model in the end.
+    The model is OUT/model in the end. A run that was interrupted goes on, exactly, when the same
+    command is given with --resume.
 
     \b
     Example:
       lmos pretrain --data texts/ --out runs/base
     """
+    from lmos.training.data import DataConfig
     from lmos.training.loop import LoopConfig
+    from lmos.training.optimizers import Rates
     from lmos.training.pretrain import PretrainConfig
-    from lmos.training.run import DataConfig
     from lmos.training.run import pretrain as run
 
-    loop = LoopConfig(num_steps=steps, matrix_learning_rate=0.01, checkpoint_every=100, seed=seed)
-    run(DataConfig(data, exclude, skip_folder), out, PretrainConfig(), loop)
+    loop = LoopConfig(
+        num_steps=steps,
+        rates=Rates(matrix_learning_rate=0.01),
+        checkpoint_every=checkpoint_every,
+        seed=seed,
+    )
+    with training_bar(steps) as progress:
+        run(DataConfig(**data), out, PretrainConfig(), loop, resume=resume, progress=progress)
     click.echo(f"the base model is in {out / 'model'}")

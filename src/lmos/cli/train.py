@@ -3,72 +3,132 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from lmos.cli.trainings import data_options, run_options, training_bar
+
+_RATES = {
+    "learning_rate": (1.5e-3, "Peak rate of norms and scalars, in units of their size."),
+    "embedding_learning_rate": (0.008, "Peak rate of embeddings, in the same units."),
+    "matrix_learning_rate": (0.001, "Peak rate of the hidden matrices (Muon)."),
+    "lora_learning_rate": (2e-4, "Peak rate of LoRA weights (AdamW)."),
+}
+
+
+def _rate_options(command: Any) -> Any:
+    for name, (default, text) in reversed(_RATES.items()):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, default=default, show_default=True, metavar="X", help=text)(
+            command
+        )
+    return command
+
 
 @click.command(short_help="Teach a model to compress and retrieve.")
-@click.option("--base", required=True, help="Model folder, or a model of the Hugging Face Hub.")
 @click.option(
-    "--data",
-    type=click.Path(path_type=Path),
+    "--base",
     required=True,
-    help="Folder of .txt files; SQuAD and FairytaleQA in it are used too.",
+    metavar="MODEL",
+    help="Model folder, a model of the Hugging Face Hub, or a shipped one.",
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the run.")
+@data_options
+@run_options
 @click.option(
-    "--stage",
-    type=click.Choice(["routing", "reading"]),
-    default="routing",
-    show_default=True,
-    help="Learn to find, or, with a model that can, to read what was found.",
+    "--lora-rank",
+    type=int,
+    metavar="N",
+    help="Train LoRA weights of this rank beside the frozen model.",
 )
-@click.option("--scoring-layer", type=int, help="Whose keys score nodes; default: 60 % of depth.")
-@click.option("--steps", default=400, show_default=True, help="Optimiser steps, in all.")
-@click.option("--lora-rank", type=int, help="Train LoRA weights; the default trains everything.")
-@click.option("--exclude", multiple=True, help="Glob of file names to leave out; can be repeated.")
-@click.option("--skip-folder", multiple=True, help="Folder name to leave out; can be repeated.")
-@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Train all weights.  [default: up to 100 million parameters; beyond, --lora-rank 16]",
+)
+@click.option(
+    "--stages",
+    default="warm-up,routing,reading",
+    show_default=True,
+    metavar="NAMES|FILE",
+    help="Stages to go through, or a JSON file with stages of your own.",
+)
+@click.option("--steps", default=400, show_default=True, metavar="N", help="In all stages.")
+@click.option(
+    "--batches",
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Batches in a step; several processes share them.",
+)
+@click.option(
+    "--passage-share",
+    default=0.4,
+    show_default=True,
+    metavar="X",
+    help="Share of contexts made of real passages with questions.",
+)
+@click.option(
+    "--scoring-layer",
+    type=int,
+    metavar="N",
+    help="Whose keys score nodes, from 0.  [default: at 60 % of the depth]",
+)
+@_rate_options
 def train(
     base: str,
-    data: Path,
+    data: dict[str, Any],
     out: Path,
-    stage: str,
-    scoring_layer: int | None,
-    steps: int,
     lora_rank: int | None,
-    exclude: tuple[str, ...],
-    skip_folder: tuple[str, ...],
+    full: bool,
+    stages: str,
+    steps: int,
+    batches: int,
+    passage_share: float,
+    scoring_layer: int | None,
+    checkpoint_every: int,
     seed: int,
+    resume: bool,
+    **rates: float,
 ) -> None:
     r"""Teach a model to compress, retrieve and answer.
 
-    Run it again with the same folder to resume. The model is OUT/model in the end; use it with
-    `lmos new STORE --model OUT/model`.
+    The trained model is OUT/model; use it with `lmos new STORE --model OUT/model`. A run that was
+    interrupted goes on, exactly, when the same command is given with --resume. Several processes
+    share the work under `accelerate launch -m lmos.cli train ...`.
 
     \b
     Example:
       lmos train --base runs/base/model --data texts/ --out runs/small
+      lmos train --base runs/base/model --data texts/ --out runs/small --resume
     """
+    if full and lora_rank is not None:
+        raise click.UsageError("expected --full or --lora-rank, got both")
+
+    from lmos.training.data import DataConfig
     from lmos.training.loop import LoopConfig
-    from lmos.training.run import STAGES, DataConfig
-    from lmos.training.run import train as run
+    from lmos.training.optimizers import Rates
+    from lmos.training.stages import read_stages
+    from lmos.training.train import TrainConfig
+    from lmos.training.train import train as run
 
     loop = LoopConfig(
         num_steps=steps,
-        learning_rate=1.5e-3,
-        embedding_learning_rate=0.008,
-        matrix_learning_rate=0.001,
-        checkpoint_every=50,
+        rates=Rates(**rates),
+        batches=batches,
+        checkpoint_every=checkpoint_every,
         seed=seed,
     )
-    run(
-        DataConfig(data, exclude, skip_folder),
-        base,
-        out,
-        [STAGES[stage]],
-        loop,
+    config = TrainConfig(
+        base=base,
+        data=DataConfig(**data),
+        stages=read_stages(stages),
+        loop=loop,
         lora_rank=lora_rank,
+        full=full,
+        passage_share=passage_share,
         scoring_layer=scoring_layer,
     )
+    with training_bar(steps) as progress:
+        run(config, out, resume=resume, progress=progress)
     click.echo(f"the trained model is in {out / 'model'}")

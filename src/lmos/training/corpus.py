@@ -92,6 +92,11 @@ class PassageSampler:
         self._documents = list(documents)
         self._weights = [len(document.text) for document in documents]
 
+    @property
+    def num_chars(self) -> int:
+        """Characters of all documents."""
+        return sum(self._weights)
+
     def words(self, max_chars: int = 4_000_000) -> list[str]:
         """Distinct lower-case words of the corpus, four to ten letters long, in order."""
         words: set[str] = set()

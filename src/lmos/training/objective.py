@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lmos.builder import SourceText, TreeBuilder
+from lmos.errors import ConfigError
 from lmos.masks import causal_mask
 from lmos.model import BaseModel
 from lmos.nodes import Span
@@ -27,6 +28,7 @@ from lmos.store.memory import MemoryStore
 from lmos.training.contexts import Context, ContextSampler, GoldQuestion
 
 IGNORE = -100
+_AT_LEAST_ONE = ("contexts", "min_windows", "questions", "readings", "reconstructions")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,18 @@ class CompressionConfig:
     embedding_share: float = 0.2
     queue: int = 0
     random_ratio_share: float = 0.25
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            least = 1 if name in _AT_LEAST_ONE else 0
+            most = 1.0 if name.endswith("_share") else float("inf")
+            if not least <= value <= most:
+                raise ConfigError(f"{name}: expected {least} to {most:g}, got {value}")
+        if self.max_windows < self.min_windows:
+            raise ConfigError(
+                f"max_windows: expected at least min_windows {self.min_windows}, "
+                f"got {self.max_windows}"
+            )
 
 
 @dataclass(frozen=True)
@@ -128,20 +142,20 @@ class CompressionObjective:
         ]
         queries = [list(self._model.encode(question.question).ids) for _, question in asked]
         vectors_QRK = query_vectors(self._model, queries, manifest.scoring_layer)
-        routing, metrics = self._routing(vectors_QRK, levels, asked)
-        answers, accuracy = self._answers(rng, contexts, vectors_QRK, levels[0], asked)
-        reconstruction = self._reconstruction(rng, patches)
-        loss = (
-            config.routing_weight * routing
-            + config.answer_weight * answers
-            + config.reconstruction_weight * reconstruction
-        )
-        metrics |= {
-            "routing": routing.item(),
-            "answers": answers.item(),
-            "answer_accuracy": accuracy,
-        }
-        metrics["reconstruction"] = reconstruction.item()
+        metrics: dict[str, float] = {}
+        loss = vectors_QRK.new_zeros(())
+        if config.routing_weight:
+            routing, metrics = self._routing(vectors_QRK, levels, asked)
+            loss = loss + config.routing_weight * routing
+            metrics["routing"] = routing.item()
+        if config.answer_weight:
+            answers, accuracy = self._answers(rng, contexts, vectors_QRK, levels[0], asked)
+            loss = loss + config.answer_weight * answers
+            metrics |= {"answers": answers.item(), "answer_accuracy": accuracy}
+        if config.reconstruction_weight:
+            reconstruction = self._reconstruction(rng, patches)
+            loss = loss + config.reconstruction_weight * reconstruction
+            metrics["reconstruction"] = reconstruction.item()
         if config.base_weight:
             base_loss, base_metrics = self._base_objective(step)
             loss = loss + config.base_weight * base_loss
@@ -213,6 +227,8 @@ class CompressionObjective:
         """Read what the model's own scores bring up, with the gold passage or without it."""
         answerable = [index for index, (_, question) in enumerate(asked) if question.answer]
         chosen = rng.sample(answerable, min(self._config.readings, len(answerable)))
+        if not chosen:
+            return vectors_QRK.new_zeros(()), 0.0
         rows = [
             self._reading(rng, contexts, vectors_QRK[index], leaves, *asked[index])
             for index in chosen

@@ -1,0 +1,172 @@
+"""A training run: a base model and a data folder in, a model that compresses and retrieves out.
+
+Puts model, data, stages and loop together. Knows where things lie; what is learned is in
+`objective`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmos.errors import ConfigError
+from lmos.model import BaseModel
+from lmos.released import resolve_model
+from lmos.session import DEFAULT_RATIOS, make_manifest
+from lmos.training.alignment import align_scores
+from lmos.training.checkpoint import write_folder
+from lmos.training.contexts import ContextSampler
+from lmos.training.curves import write_curves
+from lmos.training.data import DataConfig, TrainingData, describe, read_data
+from lmos.training.loop import LoopConfig, Objective, Progress, run_loop
+from lmos.training.objective import CompressionObjective
+from lmos.training.pretrain import PretrainConfig, PretrainObjective
+from lmos.training.processes import Processes
+from lmos.training.runfolder import record_run, require_folder
+from lmos.training.stages import Stage, StageProgress
+
+BASE_MIXTURE = PretrainConfig(
+    batch_size=32, max_facts=4, text_share=0.1, copy_share=0.15, passage_share=0.05
+)
+"""What the base model goes on practising while it learns to compress and retrieve."""
+
+_MOST_IN_FULL = 100_000_000
+_DEFAULT_RANK = 16
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What a training is told.
+
+    Attributes:
+        base: Model folder or name.
+        data: Text and questions.
+        stages: What counts when.
+        loop: Steps, rates and seed.
+        lora_rank: Train LoRA weights of this rank beside a frozen base model.
+        full: Train all weights. Where neither is asked for, models of up to 100 million parameters
+            are trained in full, larger ones by LoRA of rank 16.
+        base_mixture: The base model's own tasks, kept up along the way.
+        passage_share: Share of contexts made of real passages with questions.
+        scoring_layer: Whose queries and keys score nodes; at 60 % of the depth by default.
+    """
+
+    base: str
+    data: DataConfig
+    stages: tuple[Stage, ...]
+    loop: LoopConfig
+    lora_rank: int | None = None
+    full: bool = False
+    base_mixture: PretrainConfig = BASE_MIXTURE
+    passage_share: float = 0.4
+    scoring_layer: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.passage_share <= 1:
+            raise ConfigError(f"passage_share: expected 0 to 1, got {self.passage_share}")
+        if self.full and self.lora_rank is not None:
+            raise ConfigError("expected all weights or LoRA weights to be trained, got both")
+
+
+def train(
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    device: str = "cpu",
+    progress: Progress = lambda step, metrics: None,
+) -> None:
+    """Teach a model to compress and retrieve.
+
+    Args:
+        config: What to train on what.
+        out: Receives the checkpoint and, with each, the folder `out/model`.
+        resume: Go on with the run that `out` holds.
+        device: Where to compute; each of several processes takes its own of this kind.
+        progress: Told after every step, in the first process.
+
+    Raises:
+        ConfigError: `out` holds something else, or the run in it was told something else.
+        ModelError: The base model cannot be used.
+        DataError: There is no text, or the loss is no longer a number.
+    """
+    processes = Processes(device)
+    if processes.is_first:
+        require_folder(out, resume=resume)
+    model = _model_to_train(config, processes.device)
+    data = read_data(config.data)
+    objective = _objective(model, data, config)
+    if processes.is_first:
+        record_run(out, _settings(config, data, model.base_hash), resume=resume)
+
+    def save() -> None:
+        model.is_trained = True
+        write_folder(out / "model", model.save_pretrained)
+
+    run_loop(
+        model.as_module(),
+        objective,
+        config.loop,
+        out,
+        state=objective.stage,
+        processes=processes,
+        on_metrics=objective.stage.update,
+        on_checkpoint=save,
+        progress=progress,
+    )
+    if processes.is_first:
+        write_curves(out)
+
+
+class StagedObjective:
+    """The objective of whatever stage the training is in."""
+
+    def __init__(self, objectives: Sequence[Objective], stage: StageProgress) -> None:
+        self.stage = stage
+        self._objectives = list(objectives)
+
+    def __call__(self, batch: int) -> tuple[torch.Tensor, dict[str, float]]:
+        """See `Objective`."""
+        loss, metrics = self._objectives[self.stage.number](batch)
+        return loss, {"stage": float(self.stage.number + 1), **metrics}
+
+
+def _model_to_train(config: TrainConfig, device: torch.device) -> BaseModel:
+    """The base model with an adapter, aligned if it is new, and LoRA weights if they are wanted."""
+    model = BaseModel.from_pretrained(resolve_model(config.base), device=device)
+    if not model.is_trained:
+        model.new_adapter(scoring_layer=config.scoring_layer, seed=config.loop.seed)
+        align_scores(model, config.loop.seed)
+    rank = config.lora_rank
+    if rank is None and not config.full and model.num_parameters > _MOST_IN_FULL:
+        rank = _DEFAULT_RANK
+    if rank is not None:
+        model.add_lora(rank)
+    return model
+
+
+def _objective(model: BaseModel, data: TrainingData, config: TrainConfig) -> StagedObjective:
+    mixture, seed = config.base_mixture, config.loop.seed
+    base_objective = PretrainObjective(model, data.passages, data.questions, mixture, seed)
+    base_objective.curriculum.num_facts = mixture.max_facts
+    manifest = make_manifest(model, DEFAULT_RATIOS)
+    sampler = ContextSampler(data.passages, data.questions, config.passage_share)
+    objectives = [
+        CompressionObjective(model, manifest, sampler, stage.objective, base_objective, seed)
+        for stage in config.stages
+    ]
+    return StagedObjective(objectives, StageProgress(config.stages, config.loop.num_steps))
+
+
+def _settings(config: TrainConfig, data: TrainingData, base_hash: str) -> dict[str, Any]:
+    """What a run was told, in plain values."""
+    return {
+        "command": "train",
+        **asdict(config),
+        "base_hash": base_hash,
+        "data": describe(config.data, data),
+    }

@@ -1,0 +1,147 @@
+"""`lmos train` and `lmos pretrain` from a folder of text to a model that answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from architectures import ARCHITECTURES
+from commands import failure, output, run
+from lmos.model import BaseModel
+from lmos.training.data import DataConfig
+from lmos.training.loop import LoopConfig
+from lmos.training.pretrain import PretrainConfig
+from lmos.training.run import pretrain
+
+PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60
+TINY = {
+    "contexts": 1,
+    "min_windows": 1,
+    "max_windows": 1,
+    "questions": 4,
+    "readings": 2,
+    "distractors": 1,
+    "reconstructions": 2,
+    "base_weight": 0.0,
+}
+SETTINGS = ("--steps", 4, "--checkpoint-every", 2, "--seed", 3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("ferry.txt", "quay.md", "dawn.txt"):
+        (folder / name).write_text(PROSE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("stages") / "stages.json"
+    path.write_text(json.dumps([{"name": name, "objective": TINY} for name in ("find", "read")]))
+    return path
+
+
+def save_base(name: str, tokenizer_folder: Path, folder: Path) -> Path:
+    config = {**ARCHITECTURES[name], "max_position_embeddings": 512}
+    BaseModel.from_config(config, tokenizer_folder, seed=0).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_base("qwen3", tokenizer_folder, tmp_path_factory.mktemp("qwen3"))
+
+
+def test_a_model_is_trained_and_used(base: Path, data: Path, stages: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    before = BaseModel.from_pretrained(base).base_hash
+    result = run(
+        "train", "--base", base, "--data", data, "--out", out, "--stages", stages, *SETTINGS
+    )
+    assert result.exit_code == 0, result.output
+    assert str(out / "model") in result.stdout
+    assert "step 4 of 4: loss" in result.stderr
+    assert {path.name for path in out.iterdir()} == {
+        "checkpoint.pt",
+        "curves.svg",
+        "metrics.jsonl",
+        "model",
+        "run.json",
+    }
+    told = json.loads((out / "run.json").read_text())
+    assert told["base_hash"] == before
+    assert [stage["name"] for stage in told["stages"]] == ["find", "read"]
+    assert told["stages"][0]["objective"]["contexts"] == 1
+    (row,) = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
+    assert row["step"] == 4
+    assert 1 < row["stage"] < 2
+    trained = BaseModel.from_pretrained(out / "model")
+    assert trained.is_trained
+    assert trained.base_hash != before
+    store = tmp_path / "life.lmos"
+    output("new", store, "--model", out / "model", "--ratio", "8,3")
+    output("add", store, data / "ferry.txt")
+    assert "ferry.txt" in output("retrieve", store, "river")
+    assert output("ask", store, "Who slept?", "--budget", 100) is not None
+    assert not run("ask", store, "Who slept?", "--budget", 100).stderr.startswith("warning")
+
+
+def test_a_run_goes_on_only_when_told_to(
+    base: Path, data: Path, stages: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    command = ("train", "--base", base, "--data", data, "--out", out, "--stages", stages, *SETTINGS)
+    assert "no run in" in failure(*command, "--resume")
+    output(*command)
+    kept = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert "go on with it by --resume" in failure(*command)
+    differing = failure(*command, "--passage-share", 0.5, "--resume")
+    assert "passage_share: the run has 0.4, you gave 0.5" in differing
+    assert kept == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    output(*command, "--resume")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--base", "nowhere/at/all"), "no model folder at nowhere/at/all"),
+        (("--data", "nowhere"), "not a folder"),
+        (("--stages", "reeding"), "expected names among warm-up, routing, reading"),
+        (("--steps", 0), "num_steps: expected at least 1"),
+        (("--passage-share", 2), "passage_share: expected 0 to 1, got 2"),
+        (("--learning-rate", -1), "learning_rate: expected a number"),
+        (("--scoring-layer", 9), "scoring layer below 3"),
+        (("--lora-rank", 0), "rank: expected a number ≥ 1, got 0"),
+    ],
+)
+def test_a_mistake_is_named_and_nothing_is_written(
+    base: Path, data: Path, tmp_path: Path, options: tuple[object, ...], message: str
+) -> None:
+    out = tmp_path / "run"
+    said = failure("train", "--base", base, "--data", data, "--out", out, *options)
+    assert message in said
+    assert not out.exists()
+
+
+def test_full_and_lora_exclude_each_other(base: Path, data: Path, tmp_path: Path) -> None:
+    options = ("--full", "--lora-rank", 4)
+    said = failure(
+        "train", "--base", base, "--data", data, "--out", tmp_path / "a", *options, code=2
+    )
+    assert "expected --full or --lora-rank, got both" in said
+
+
+def test_pretraining_makes_a_base_model_and_goes_on(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    config = DataConfig(data)
+    mixture, loop = PretrainConfig(batch_size=1, window=96), LoopConfig(num_steps=1)
+    pretrain(config, out, mixture, loop)
+    assert (out / "curves.svg").exists()
+    base_hash = BaseModel.from_pretrained(out / "model").base_hash
+    assert "holds a run already" in failure("pretrain", "--data", data, "--out", out)
+    assert "loop.num_steps" in failure("pretrain", "--data", data, "--out", out, "--resume")
+    pretrain(config, out, mixture, loop, resume=True)
+    assert BaseModel.from_pretrained(out / "model").base_hash == base_hash
