@@ -24,7 +24,7 @@ from lmos.attention import ATTENTION_NAME
 from lmos.confidence import CALIBRATION_FILE, Calibration
 from lmos.errors import ConfigError, ModelError
 from lmos.fingerprint import hash_tensors
-from lmos.pretrained import first_line, require_model_files
+from lmos.pretrained import LORA_CONFIG_FILE, base_of_adapter, first_line, require_model_files
 from lmos.tokens import TextTokenizer, Tokens
 from lmos.transformer import Transformer
 
@@ -69,7 +69,8 @@ class BaseModel(Transformer):
         """Load a model folder, or a model of the Hugging Face Hub, and its adapter.
 
         Args:
-            path_or_id: Folder with `config.json`, safetensors and tokenizer, or a name on the Hub.
+            path_or_id: Folder with `config.json`, safetensors and tokenizer, or a name on the Hub;
+                or the folder of an adapter with LoRA weights, which names its base model.
             adapter: Folder of the adapter; by default the model's own folder, if it has one.
             device: Where to compute.
             dtype: Of the weights; the adapter stays in float32.
@@ -78,13 +79,16 @@ class BaseModel(Transformer):
         Raises:
             ModelError: Something is missing, does not fit, or the architecture cannot be used.
         """
-        name = str(path_or_id)
+        base = base_of_adapter(Path(path_or_id))
+        if base is not None:
+            adapter = path_or_id if adapter is None else adapter
+        name = str(path_or_id if base is None else base)
         require_model_files(name)
         with _quiet():
             config = _load_config(name, trust_remote_code)
             tokenizer = _load_tokenizer(name, trust_remote_code)
             module = _load_module(name, config, dtype, trust_remote_code)
-        model = cls(_move(module, device), tokenizer, name)
+        model = cls(_move(module, device), tokenizer, str(path_or_id))
         if adapter is not None:
             model.load_adapter(Path(adapter))
         elif has_adapter(Path(name)):
@@ -128,6 +132,11 @@ class BaseModel(Transformer):
         """The token that ends a text, if the tokenizer has one."""
         token_id = self._tokenizer.eos_token_id
         return None if token_id is None else int(token_id)
+
+    @property
+    def has_lora(self) -> bool:
+        """Whether low-rank weights stand beside the frozen base model."""
+        return self._lora is not None
 
     @property
     def base_hash(self) -> str:
@@ -210,8 +219,9 @@ class BaseModel(Transformer):
                 "load that one, or train an adapter for this one"
             )
         self.adapter = adapter.to(self.device)
-        if (folder / LORA_FOLDER).is_dir():
-            self._load_lora(folder / LORA_FOLDER)
+        lora_folder = folder / LORA_FOLDER if (folder / LORA_FOLDER).is_dir() else folder
+        if (lora_folder / LORA_CONFIG_FILE).is_file():
+            self._load_lora(lora_folder)
         self.is_trained = True
         self.calibration = Calibration.load(folder)
         if self.calibration is not None and self.calibration.adapter_hash != self.adapter_hash:
@@ -230,24 +240,38 @@ class BaseModel(Transformer):
             self._lora = get_peft_model(self.module, options)
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write the base model, its tokenizer and, when trained, the adapter."""
+        """Write the base model, its tokenizer and, when trained, the adapter.
+
+        LoRA weights go to a folder of their own in it: beside a model, transformers would load the
+        model that they name.
+        """
         folder = Path(folder)
         with _quiet():
             self.module.save_pretrained(folder, state_dict=self._base_tensors())
         self._tokenizer.save_pretrained(folder)
         if self.is_trained:
-            self.save_adapter(folder)
+            self._save_adapter(folder, folder / LORA_FOLDER)
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the adapter, LoRA weights and calibration only, bound to this base model."""
+        """Write the adapter, LoRA weights and calibration only, bound to this base model.
+
+        With LoRA weights the folder is one that peft reads too, and names the base model.
+        """
+        self._save_adapter(Path(folder), Path(folder))
+
+    def _save_adapter(self, folder: Path, lora_folder: Path) -> None:
         self.adapter.trained_on = self.base_hash
-        self.adapter.save(Path(folder))
+        self.adapter.save(folder)
         # Weights that changed have left their calibration behind.
-        (Path(folder) / CALIBRATION_FILE).unlink(missing_ok=True)
+        (folder / CALIBRATION_FILE).unlink(missing_ok=True)
         if self.calibration is not None and self.calibration.adapter_hash == self.adapter_hash:
-            self.calibration.save(Path(folder))
+            self.calibration.save(folder)
         if self._lora is not None:
-            self._lora.save_pretrained(str(Path(folder) / LORA_FOLDER))
+            base = str(self.module.name_or_path)
+            is_folder = Path(base).is_dir()
+            for config in self._lora.peft_config.values():
+                config.base_model_name_or_path = str(Path(base).absolute()) if is_folder else base
+            self._lora.save_pretrained(str(lora_folder))
 
     def _load_lora(self, folder: Path) -> None:
         self._require_no_lora()

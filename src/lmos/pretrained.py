@@ -5,12 +5,14 @@ Knows file names and configs. Loads nothing.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 from lmos.errors import ModelError
 
+LORA_CONFIG_FILE = "adapter_config.json"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _LAYER_KINDS = {"full_attention", "sliding_attention"}
 
@@ -28,7 +30,7 @@ def require_model_files(name: str) -> None:
         return
     if not (folder / "config.json").is_file():
         raise ModelError(f"no config.json in {name}; expected a folder that save_pretrained wrote")
-    if (folder / "adapter_config.json").exists():
+    if (folder / LORA_CONFIG_FILE).exists():
         raise ModelError(
             f"{name} has LoRA's adapter_config.json beside config.json, and transformers would "
             "load the model that it names; move the LoRA files to a folder of their own"
@@ -41,6 +43,30 @@ def require_model_files(name: str) -> None:
             "load it once with transformers' AutoModelForCausalLM and call its save_pretrained"
         )
     raise ModelError(f"no weights in {name}; expected model.safetensors")
+
+
+def base_of_adapter(folder: Path) -> str | None:
+    """The base model that a folder with LoRA weights alone names, as peft writes it.
+
+    Returns:
+        Its folder or its name on the Hub; `None` for a folder of any other kind.
+
+    Raises:
+        ModelError: The folder names none, or a folder that is not there.
+    """
+    path = folder / LORA_CONFIG_FILE
+    if not path.is_file() or (folder / "config.json").exists():
+        return None
+    try:
+        name = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path} cannot be read: {error!r}") from error
+    if not isinstance(name, str) or not (Path(name).is_dir() or _HUB_NAME.fullmatch(name)):
+        raise ModelError(
+            f"{path} names the base model {name!r}, which is not there; give the model's folder "
+            f"as the model and {folder} as its adapter"
+        )
+    return name
 
 
 def require_known_layers(config: Any) -> None:

@@ -84,7 +84,8 @@ def train(
 
     Args:
         config: What to train on what.
-        out: Receives the checkpoint and, with each, the folder `out/model`.
+        out: Receives the checkpoint and, with each, the folder `out/model`: all of the model, or
+            with LoRA the adapter alone, which names its base model.
         resume: Go on with the run that `out` holds.
         device: Where to compute; each of several processes takes its own of this kind.
         progress: Told after every step, in the first process.
@@ -105,7 +106,8 @@ def train(
 
     def save() -> None:
         model.is_trained = True
-        write_folder(out / "model", model.save_pretrained)
+        write = model.save_adapter if model.has_lora else model.save_pretrained
+        write_folder(out / "model", write)
 
     run_loop(
         model.as_module(),
@@ -141,7 +143,14 @@ def _model_to_train(config: TrainConfig, device: torch.device) -> BaseModel:
     if not model.is_trained:
         model.new_adapter(scoring_layer=config.scoring_layer, seed=config.loop.seed)
         align_scores(model, config.loop.seed)
+    if model.has_lora and (config.full or config.lora_rank is not None):
+        raise ConfigError(
+            f"{config.base} has LoRA weights, which are trained on; leave --full and --lora-rank "
+            "out"
+        )
     rank = config.lora_rank
+    if model.has_lora:
+        return model
     if rank is None and not config.full and model.num_parameters > _MOST_IN_FULL:
         rank = _DEFAULT_RANK
     if rank is not None:
