@@ -52,6 +52,13 @@ def put(
     return store.put_source(name, patch, time=time, metadata=labels)
 
 
+def extend(store: AbstractStore, model: BaseModel, name: str, text: str) -> Source:
+    """Put text behind what a source holds."""
+    with torch.no_grad():
+        patch = TreeBuilder(model, store.manifest).extend(store, store.source(name), text.encode())
+    return store.put_source(name, patch)
+
+
 def filled_store(model: BaseModel, **texts: str) -> MemoryStore:
     """A store in memory with these sources, one second apart."""
     store = MemoryStore(small_manifest(model))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from building import (
     WORDS,
     assert_same_content,
     children_of,
+    extend,
     filled_store,
     prose,
     put,
@@ -26,9 +27,9 @@ from building import (
 from conftest import new_llama
 from lmos.builder import SourceText, TreeBuilder, common_prefix_len
 from lmos.model import BaseModel
-from lmos.nodes import NodeId, Span
+from lmos.nodes import Node, NodeId, Span
 from lmos.scorers import node_keys
-from lmos.store import AbstractStore
+from lmos.store import AbstractStore, WindowRecord
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
 
@@ -69,6 +70,25 @@ def test_many_appends_make_the_same_tree_as_one_add(
                 put(grown, tiny_llama, "a", TEXT[:stop])
             assert_same_content(grown, whole)
     assert [len(whole.level_ids(level)) > 8 for level in (1, 2, 3)] == [True] * 3
+
+
+@pytest.mark.parametrize("segmenter", ["sentence", "fixed"])
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_tree_that_was_extended_is_that_of_one_add(
+    tiny_llama: BaseModel, segmenter: str, kind: str, tmp_path: Path
+) -> None:
+    manifest = small_manifest(tiny_llama, segmenter=segmenter)
+    cuts = [0, *sorted(random.Random(5).sample(range(1, len(TEXT)), 20)), len(TEXT)]
+    whole = MemoryStore(manifest)
+    put(whole, tiny_llama, "a", TEXT)
+    grown: AbstractStore = MemoryStore(manifest)
+    if kind == "sqlite":
+        grown = SQLiteStore.create(tmp_path / "grown", manifest)
+    with grown:
+        put(grown, tiny_llama, "a", "")
+        for start, stop in pairwise(cuts):
+            extend(grown, tiny_llama, "a", TEXT[start:stop])
+        assert_same_content(grown, whole)
 
 
 def test_a_tree_grown_word_by_word_is_whole_after_every_word(
@@ -114,6 +134,46 @@ def test_a_text_can_be_cut_short(store: AbstractStore, tiny_llama: BaseModel, le
     put(store, tiny_llama, "a", TEXT)
     put(store, tiny_llama, "a", TEXT[:length])
     assert_same_content(store, filled_store_like(store, tiny_llama, TEXT[:length]))
+
+
+@given(PIECES, PIECES, PIECES)
+@settings(deadline=None, max_examples=40)
+def test_extending_by_any_text_makes_the_tree_of_the_whole(
+    tiny_llama: BaseModel, text: str, more: str, last: str
+) -> None:
+    grown = filled_store(tiny_llama, a=text)
+    extend(grown, tiny_llama, "a", more)
+    extend(grown, tiny_llama, "a", last)
+    assert_same_content(grown, filled_store(tiny_llama, a=text + more + last))
+
+
+class WatchedStore(MemoryStore):
+    """Counts what is read of it."""
+
+    num_bytes = num_nodes = 0
+
+    def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
+        raise AssertionError("expected open windows only")
+
+    def text(self, source_id: int, byte_span: Span | None = None) -> bytes:
+        text = super().text(source_id, byte_span)
+        self.num_bytes += len(text)
+        return text
+
+    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
+        self.num_nodes += len(ids)
+        return super().nodes(ids)
+
+
+def test_extending_reads_no_more_the_longer_the_text(tiny_llama: BaseModel) -> None:
+    for times in (1, 8):
+        store = WatchedStore(small_manifest(tiny_llama))
+        (patch,) = TreeBuilder(tiny_llama, store.manifest).build(store, [text_of(TEXT * times)])
+        store.put_source("a", patch)
+        extend(store, tiny_llama, "a", "One more. ")
+        assert store.num_bytes < 3 * WINDOWS[0] * 4
+        assert store.num_nodes < sum(WINDOWS[1:]) * 2
+    assert store.source("a").num_bytes > 8 * len(TEXT)
 
 
 def filled_store_like(store: AbstractStore, model: BaseModel, text: str) -> MemoryStore:

@@ -71,7 +71,22 @@ def test_a_put_source_can_be_read(store: AbstractStore) -> None:
     assert store.windows(source.source_id) == list(tree.windows)
     assert store.windows(source.source_id, 3) == list(tree.windows[3:])
     assert store.windows(source.source_id, 1000) == []
+    assert store.find_source("a") == source
+    assert store.find_source("b") is None
     assert store.verify() == []
+
+
+@pytest.mark.parametrize("length", [0, 5, 16, 160, 601])
+def test_open_windows_are_those_after_the_last_sealed_one(
+    store: AbstractStore, length: int
+) -> None:
+    put_text(store, "other", b"", TEXT)
+    source = put_text(store, "a", b"", TEXT[:length])
+    windows = store.windows(source.source_id)
+    num_sealed = sum(window.is_sealed for window in windows)
+    assert store.open_windows(source.source_id) == (num_sealed, windows[num_sealed:])
+    with pytest.raises(SourceNotFound):
+        store.open_windows(77)
 
 
 def test_nodes_and_vectors_come_in_the_order_asked_for(store: AbstractStore) -> None:

@@ -59,6 +59,12 @@ class Answer:
         if self.evidence is None:
             self._finish()
 
+    @property
+    def is_given(self) -> bool:
+        """Whether the model said anything but that it does not know, sure of it or not."""
+        said = self.text.strip(" .!").casefold()
+        return bool(said) and said != UNKNOWN_ANSWER
+
     def complete(self) -> Answer:
         """Generate to the end."""
         for _ in self:
@@ -67,7 +73,7 @@ class Answer:
 
     def _finish(self) -> None:
         """Mark what holds the answer, and judge it."""
-        said = "" if _says_unknown(self.text) else self.text.strip()
+        said = self.text.strip() if self.is_given else ""
         self.citations = cite(self._passages, said)
         walk = self.retrieval.walk
         self.evidence = Evidence.gather(
@@ -82,9 +88,5 @@ class Answer:
         if self._passages:
             self.confidence = confidence_of(self.evidence, self._calibration)
         threshold = 0.0 if self._calibration is None else self._calibration.threshold
-        self.is_found = bool(self._passages and said) and self.confidence >= threshold
+        self.is_found = bool(self._passages) and self.is_given and self.confidence >= threshold
         self.timing["total"] = clock.perf_counter() - self._start
-
-
-def _says_unknown(text: str) -> bool:
-    return text.strip(" .!").casefold() == UNKNOWN_ANSWER

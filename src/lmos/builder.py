@@ -17,7 +17,7 @@ from torch import Tensor
 from lmos.compressor import Compressor
 from lmos.masks import PADDING
 from lmos.model import BaseModel
-from lmos.nodes import NodeId, Span
+from lmos.nodes import NodeId, Source, Span
 from lmos.scorers import node_keys
 from lmos.segments import SegmentConfig, Window, iter_windows
 from lmos.store import AbstractStore, LevelPatch, Manifest, SourcePatch, WindowRecord
@@ -96,7 +96,47 @@ class TreeBuilder:
             sources: Distinct names.
             progress: Told as tokens are compressed.
         """
-        plans = [self._plan_windows(store, source) for source in sources]
+        return self._patches(
+            store, [self._plan_windows(store, source) for source in sources], progress
+        )
+
+    def extend(
+        self,
+        store: AbstractStore,
+        source: Source,
+        text: bytes,
+        progress: Progress = lambda _: None,
+    ) -> SourcePatch:
+        """Make the patch that puts text behind what a source holds. Nothing is written.
+
+        Only the windows that are not sealed are read, so this costs the same at any length.
+
+        Args:
+            store: Holds the source.
+            source: As it is.
+            text: UTF-8.
+            progress: Told as tokens are compressed.
+        """
+        number, windows = store.open_windows(source.source_id)
+        start = windows[0].byte_span.start if windows else source.num_bytes
+        text = store.text(source.source_id, Span(start, source.num_bytes)) + text
+        node_start = source.level_counts[0] - sum(window.num_nodes for window in windows)
+        plan = _WindowPlan(
+            source.source_id,
+            start,
+            text,
+            number,
+            source.num_tokens - sum(len(window.token_ids) for window in windows),
+            node_start,
+            node_start,
+            self._cut(text, start),
+        )
+        return self._patches(store, [plan], progress)[0]
+
+    def _patches(
+        self, store: AbstractStore, plans: Sequence[_WindowPlan], progress: Progress
+    ) -> list[SourcePatch]:
+        """Compress what is planned, level by level."""
         ids = [plan.source_id for plan in plans]
         levels = [[level] for level in self._compress_text(plans, progress)]
         for level in range(2, self._manifest.num_levels + 1):
@@ -117,7 +157,7 @@ class TreeBuilder:
 
     def _plan_windows(self, store: AbstractStore, source: SourceText) -> _WindowPlan:
         """Find the first window that the new text changes and cut what follows anew."""
-        found = next((known for known in store.sources() if known.name == source.name), None)
+        found = store.find_source(source.name)
         records: list[WindowRecord] = []
         if found is not None:
             old = store.text(found.source_id)
@@ -133,7 +173,6 @@ class TreeBuilder:
         start = records[-1].byte_span.stop if records else 0
         num_tokens = sum(len(record.token_ids) for record in records)
         text = source.text[start:]
-        windows = list(iter_windows(text.decode(), self._model.encode, self._segments, start))
         return _WindowPlan(
             found.source_id if found is not None else None,
             start,
@@ -142,8 +181,12 @@ class TreeBuilder:
             num_tokens,
             sum(record.num_nodes for record in records),
             sum(record.num_nodes for record in records if record.is_sealed),
-            windows,
+            self._cut(text, start),
         )
+
+    def _cut(self, text: bytes, start: int) -> list[Window]:
+        """The windows of a text that begins at byte `start` of its source."""
+        return list(iter_windows(text.decode(), self._model.encode, self._segments, start))
 
     def _compress_text(self, plans: Sequence[_WindowPlan], progress: Progress) -> list[_Level]:
         """Level 1 of every plan; windows of all plans share batches."""

@@ -21,7 +21,7 @@ from lmos.citations import Citation, cite, read_passages
 from lmos.errors import ConfigError, DataError, ModelError, QueryError
 from lmos.generation import prompt_embeddings, stream_answer
 from lmos.model import BaseModel
-from lmos.nodes import Source
+from lmos.nodes import Source, Span
 from lmos.released import DEFAULT_MODEL, resolve_model
 from lmos.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
@@ -214,7 +214,7 @@ class Session:
         if not text.strip():
             raise DataError(f"{name}: expected text, got nothing but white space")
         source = SourceText(name, _utf8(text, name))
-        if time is None and self._known(name) is None:
+        if time is None and self.store.find_source(name) is None:
             time = clock.time()
         with torch.no_grad():
             (patch,) = self._builder.build(self.store, [source], progress)
@@ -243,11 +243,16 @@ class Session:
         """
         if not text.strip():
             raise DataError(f"{name}: expected text to append, got nothing but white space")
-        known = self._known(name)
-        old = self.store.text(known.source_id) if known is not None else b""
-        if old and not old[-1:].isspace() and not text[:1].isspace():
-            old += _NEW_PASSAGE
-        return self.add(name, old.decode() + text, time=time, metadata=metadata, progress=progress)
+        known = self.store.find_source(name)
+        if known is None:
+            return self.add(name, text, time=time, metadata=metadata, progress=progress)
+        last = self.store.text(known.source_id, Span(known.num_bytes - 1, known.num_bytes))
+        more = _utf8(text, name)
+        if last and not last.isspace() and not text[:1].isspace():
+            more = _NEW_PASSAGE + more
+        with torch.no_grad():
+            patch = self._builder.extend(self.store, known, more, progress)
+        return self.store.put_source(name, patch, time=time, metadata=metadata or {})
 
     def retrieve(self, question: str, config: RetrievalConfig | None = None) -> Retrieval:
         """Find what a question needs. The store is not changed, and is seen as one commit left it.
@@ -326,9 +331,6 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _known(self, name: str) -> Source | None:
-        return next((source for source in self.sources() if source.name == name), None)
 
 
 def _utf8(text: str, name: str) -> bytes:

@@ -131,6 +131,10 @@ class AbstractStore(abc.ABC):
         """
 
     @abc.abstractmethod
+    def find_source(self, name: str) -> Source | None:
+        """One source by name, or `None` if there is none of it."""
+
+    @abc.abstractmethod
     def source_by_id(self, source_id: int) -> Source:
         """One source by id.
 
@@ -173,6 +177,14 @@ class AbstractStore(abc.ABC):
     @abc.abstractmethod
     def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
         """The windows of a source from number `start` on."""
+
+    @abc.abstractmethod
+    def open_windows(self, source_id: int) -> tuple[int, list[WindowRecord]]:
+        """The windows at the end of a source that are not sealed; costs the same at any length.
+
+        Returns:
+            The number of the first of them, and all of them in order.
+        """
 
     @abc.abstractmethod
     def text(self, source_id: int, byte_span: Span | None = None) -> bytes:

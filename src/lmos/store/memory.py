@@ -86,6 +86,9 @@ class MemoryStore(AbstractStore):
                 return source
         raise no_source_named(name, (source.name for source in self.sources()))
 
+    def find_source(self, name: str) -> Source | None:
+        return next((source for source in self.sources() if source.name == name), None)
+
     def source_by_id(self, source_id: int) -> Source:
         return self._tree(source_id).record.source
 
@@ -122,6 +125,13 @@ class MemoryStore(AbstractStore):
 
     def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
         return list(self._tree(source_id).windows[max(start, 0) :])
+
+    def open_windows(self, source_id: int) -> tuple[int, list[WindowRecord]]:
+        windows = self._tree(source_id).windows
+        start = len(windows)
+        while start and not windows[start - 1].is_sealed:
+            start -= 1
+        return start, list(windows[start:])
 
     def text(self, source_id: int, byte_span: Span | None = None) -> bytes:
         text = self._tree(source_id).text

@@ -153,6 +153,11 @@ class SQLiteStore(AbstractStore):
         with self._transaction(_READ) as db:
             return _source_named(db, name).source
 
+    def find_source(self, name: str) -> Source | None:
+        with self._transaction("BEGIN") as db:
+            record = _find_named(db, name)
+        return None if record is None else record.source
+
     def source_by_id(self, source_id: int) -> Source:
         with self._transaction(_READ) as db:
             return _source_with_id(db, source_id).source
@@ -202,6 +207,12 @@ class SQLiteStore(AbstractStore):
         with self._transaction(_READ) as db:
             _source_with_id(db, source_id)
             return tables.read_windows(db, source_id, start)
+
+    def open_windows(self, source_id: int) -> tuple[int, list[WindowRecord]]:
+        with self._transaction("BEGIN") as db:
+            record = _source_with_id(db, source_id)
+            windows = tables.read_open_windows(db, source_id)
+        return record.num_windows - len(windows), windows
 
     def text(self, source_id: int, byte_span: Span | None = None) -> bytes:
         with self._transaction(_READ) as db:

@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import apsw
@@ -107,6 +108,14 @@ def read_windows(db: apsw.Connection, source_id: int, start: int) -> list[Window
     query = f"""SELECT {_WINDOW_COLUMNS}, crc FROM windows
                 WHERE source_id = ? AND window >= ? ORDER BY window"""
     return [_window_from_row(row) for row in db.execute(query, (source_id, start))]
+
+
+def read_open_windows(db: apsw.Connection, source_id: int) -> list[WindowRecord]:
+    """The windows after the last sealed one of a source."""
+    query = f"""SELECT {_WINDOW_COLUMNS}, crc FROM windows
+                WHERE source_id = ? ORDER BY window DESC"""
+    rows = (_window_from_row(row) for row in db.execute(query, (source_id,)))
+    return list(takewhile(lambda window: not window.is_sealed, rows))[::-1]
 
 
 def splice_windows(
