@@ -70,8 +70,9 @@ def gold_leaf(session: Session, question: GoldQuestion, answer_at: int) -> NodeI
 
 
 def _answer_at(context: Context, question: GoldQuestion) -> int:
-    statement = context.text.encode()[question.gold.start : question.gold.stop]
-    return question.gold.start + max(0, statement.find((question.answer or "").encode()))
+    (gold,) = question.golds
+    statement = context.text.encode()[gold.start : gold.stop]
+    return gold.start + max(0, statement.find((question.answer or "").encode()))
 
 
 def _hits(session: Session, ids: Sequence[NodeId], config: RetrievalConfig) -> tuple[Hit, ...]:

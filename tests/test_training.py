@@ -18,8 +18,8 @@ from lmos.training.corpus import Document, PassageSampler, is_held_out, read_doc
 from lmos.training.data import DataConfig, read_data
 from lmos.training.facts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, make_facts
 from lmos.training.initial import write_induction_heads
-from lmos.training.objective import CompressionConfig, CompressionObjective
-from lmos.training.pretrain import Curriculum, PretrainConfig, PretrainObjective
+from lmos.training.objective import CompressionConfig, CompressionObjective, info_nce
+from lmos.training.pretrain import Curriculum, PretrainConfig, PretrainObjective, _pack
 from lmos.training.questions import PassageQuestion, read_fairytaleqa, read_squad
 from lmos.training.words import HELD_OUT_WORDS, WordBank
 
@@ -64,13 +64,13 @@ def test_a_hidden_fact_lies_where_its_gold_span_says() -> None:
     text = context.text.encode()
     assert len(context.questions) == 20
     for question in context.questions:
-        statement = text[question.gold.start : question.gold.stop].decode()
+        statement = text[question.golds[0].start : question.golds[0].stop].decode()
         assert statement.endswith(".")
         assert question.answer
         assert question.answer.lower() in statement.lower()
     without = context.text
     for question in context.questions:
-        statement = text[question.gold.start : question.gold.stop].decode()
+        statement = text[question.golds[0].start : question.golds[0].stop].decode()
         without = without.replace(statement + " ", "", 1)
     assert without.split() == PROSE.split()
 
@@ -80,7 +80,7 @@ def test_a_quoted_question_names_words_of_its_sentence() -> None:
     questions = quote_questions(random.Random(0), text, 6)
     assert questions
     for question in questions:
-        sentence = text.encode()[question.gold.start : question.gold.stop].decode()
+        sentence = text.encode()[question.golds[0].start : question.golds[0].stop].decode()
         assert sum(word.strip(".?") in sentence for word in question.question.split()) >= 2
 
 
@@ -94,7 +94,7 @@ def test_questions_about_passages_point_to_the_sentence_of_the_answer(
     asked = [q for q in context.questions if q.answer]
     assert asked
     for found in asked:
-        sentence = context.text.encode()[found.gold.start : found.gold.stop].decode()
+        sentence = context.text.encode()[found.golds[0].start : found.golds[0].stop].decode()
         assert sentence.strip() == "The tower was built in 1312 by monks."
 
 
@@ -136,11 +136,11 @@ def small_copier(tokenizer_folder: Path) -> BaseModel:
     config = {
         "model_type": "llama",
         "vocab_size": 600,
-        "hidden_size": 128,
+        "hidden_size": 256,
         "intermediate_size": 64,
         "num_hidden_layers": 3,
-        "num_attention_heads": 2,
-        "num_key_value_heads": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
         "head_dim": 64,
         "attention_bias": True,
         "tie_word_embeddings": True,
@@ -162,7 +162,7 @@ def test_written_induction_heads_copy_before_any_training(tokenizer_folder: Path
     with torch.no_grad():
         guesses_BT = model.logits(model.forward(model.embed(ids_BT))).argmax(-1)
     is_right = guesses_BT[:, 40:-1] == ids_BT[:, 41:]
-    assert is_right.float().mean() > 0.6
+    assert is_right.float().mean() > 0.85
 
 
 def test_aligned_scores_measure_likeness(tokenizer_folder: Path) -> None:
@@ -202,3 +202,48 @@ def test_the_loss_of_compression_reaches_the_adapter_and_the_base(
         assert name in unused or parameter.grad is not None, name
     again, _ = objective(0)
     torch.testing.assert_close(again, loss, rtol=1e-4, atol=1e-4)
+
+
+def test_readings_side_by_side_do_not_see_each_other(
+    tokenizer_folder: Path, passages: PassageSampler
+) -> None:
+    model = small_copier(tokenizer_folder)
+    objective = PretrainObjective(model, passages, [], PretrainConfig(), seed=0)
+    objective.curriculum.num_facts = 1
+    first, second = [objective._reading(random.Random(seed)) for seed in (1, 2)]
+    alone = _pack([[second]], len(second.ids))
+    beside = _pack([[first, second]], len(first.ids) + len(second.ids) + 3)
+    with torch.no_grad():
+        states = [
+            model.forward(model.embed(rows.ids_BT), rows.mask_BTT, rows.positions_BT)
+            for rows in (alone, beside)
+        ]
+    place = slice(len(first.ids), len(first.ids) + len(second.ids))
+    torch.testing.assert_close(states[1][:, place], states[0], rtol=1e-4, atol=1e-4)
+    assert beside.targets_BT[0, place].tolist() == alone.targets_BT[0].tolist()
+
+
+def test_info_nce_asks_for_every_gold_sentence_by_any_of_its_nodes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores_QRN = torch.randn(3, 2, 7, generator=generator, requires_grad=True)
+    golds = [[[0], [3, 4]], [[6]], [[1, 2], [2], [5]]]
+    gold_QGN = torch.zeros(3, 3, 7, dtype=torch.bool)
+    for query, groups in enumerate(golds):
+        for number, nodes in enumerate(groups):
+            gold_QGN[query, number, nodes] = True
+    loss = info_nce(scores_QRN, gold_QGN)
+    naive = []
+    for query, groups in enumerate(golds):
+        right = {node for nodes in groups for node in nodes}
+        terms = []
+        for token in range(2):
+            exp_N = scores_QRN[query, token].exp()
+            wrong = sum(exp_N[node] for node in range(7) if node not in right)
+            for nodes in groups:
+                found = exp_N[nodes].sum()
+                terms.append(-(found / (found + wrong)).log())
+        naive.append(torch.stack(terms).mean())
+    torch.testing.assert_close(loss, torch.stack(naive).mean())
+    torch.autograd.backward(loss)
+    assert scores_QRN.grad is not None
+    assert scores_QRN.grad.isfinite().all()

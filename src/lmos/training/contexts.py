@@ -1,7 +1,7 @@
 """Contexts: long texts with questions and the places that answer them.
 
-Facts hidden in books, real articles and stories with their questions, and words quoted from the
-text itself. Knows text and byte spans; knows no tokens.
+Facts, stories and examples of rules hidden in books, real articles with their questions, and words
+quoted from the text itself. Knows text and byte spans; knows no tokens.
 """
 
 from __future__ import annotations
@@ -13,12 +13,17 @@ from dataclasses import dataclass
 
 from lmos.nodes import Span
 from lmos.segments import iter_units
+from lmos.training.classification import make_episode
 from lmos.training.corpus import PassageSampler
-from lmos.training.facts import TRAINING_FAMILIES, Family, make_facts
+from lmos.training.facts import TRAINING_FAMILIES, Fact, Family, make_facts, make_update
 from lmos.training.questions import PassageQuestion
+from lmos.training.stories import make_story
 from lmos.training.words import WordBank
 
 _UNIT_BYTES = 256
+_STORY_SHARE = 0.4
+_EPISODE_SHARE = 0.15
+_UPDATE_SHARE = 0.08
 _QUOTE_FORMS = (
     "{}",
     "{}?",
@@ -31,17 +36,17 @@ _QUOTE_FORMS = (
 
 @dataclass(frozen=True)
 class GoldQuestion:
-    """A question and the sentence of its context that answers it.
+    """A question and the sentences of its context that answer it.
 
     Attributes:
         question: As a user would ask it.
-        answer: `None` when only the place is known.
-        gold: Bytes of the context.
+        answer: `None` when only the places are known.
+        golds: Bytes of the context, in order; all are needed.
     """
 
     question: str
     answer: str | None
-    gold: Span
+    golds: tuple[Span, ...]
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,50 @@ class Context:
     questions: tuple[GoldQuestion, ...]
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """Sentences to be hidden in a text in their order.
+
+    Attributes:
+        sentences: Whole sentences.
+        questions: `(question, answer, indices of the sentences that are needed)`.
+    """
+
+    sentences: tuple[str, ...]
+    questions: tuple[tuple[str, str, tuple[int, ...]], ...]
+
+
+def hide(rng: random.Random, haystack: str, hidden: Sequence[Hidden]) -> Context:
+    """Scatter sentences between the sentences of a text, at places drawn evenly."""
+    units = list(iter_units(haystack, _UNIT_BYTES))
+    waiting: list[tuple[int, int, int]] = []
+    for number, group in enumerate(hidden):
+        places = sorted(rng.randrange(len(units) + 1) for _ in group.sentences)
+        waiting += [(place, number, index) for index, place in enumerate(places)]
+    waiting.sort(reverse=True)
+    parts: list[str] = []
+    spans: dict[tuple[int, int], Span] = {}
+    offset = 0
+    for place, unit in enumerate([*units, ""]):
+        while waiting and waiting[-1][0] == place:
+            _, number, index = waiting.pop()
+            gap = " " if parts and not parts[-1][-1].isspace() else ""
+            sentence = hidden[number].sentences[index]
+            start = offset + len(gap)
+            spans[number, index] = Span(start, start + len(sentence.encode()))
+            parts.append(f"{gap}{sentence} ")
+            offset += len(parts[-1].encode())
+        if unit:
+            parts.append(unit)
+            offset += len(unit.encode())
+    questions = [
+        GoldQuestion(question, answer, tuple(spans[number, index] for index in needed))
+        for number, group in enumerate(hidden)
+        for question, answer, needed in group.questions
+    ]
+    return Context("".join(parts), tuple(questions))
+
+
 def hide_facts(
     rng: random.Random,
     haystack: str,
@@ -59,28 +108,13 @@ def hide_facts(
     families: Sequence[Family],
     num_facts: int,
 ) -> Context:
-    """Scatter one-sentence facts between the sentences of a text, at places drawn evenly."""
-    units = list(iter_units(haystack, _UNIT_BYTES))
+    """Scatter one-sentence facts through a text."""
     facts = make_facts(rng, words, families, num_facts)
-    places = sorted(rng.randrange(len(units) + 1) for _ in facts)
-    parts: list[str] = []
-    questions = []
-    offset = 0
-    waiting = list(zip(places, facts, strict=True))
-    for index in range(len(units) + 1):
-        while waiting and waiting[0][0] == index:
-            _, fact = waiting.pop(0)
-            if parts and not parts[-1][-1].isspace():
-                parts.append(" ")
-                offset += 1
-            size = len(fact.statement.encode())
-            questions.append(GoldQuestion(fact.question, fact.answer, Span(offset, offset + size)))
-            parts.append(fact.statement + " ")
-            offset += size + 1
-        if index < len(units):
-            parts.append(units[index])
-            offset += len(units[index].encode())
-    return Context("".join(parts), tuple(questions))
+    return hide(rng, haystack, [_hidden_fact(fact) for fact in facts])
+
+
+def _hidden_fact(fact: Fact) -> Hidden:
+    return Hidden((fact.statement,), ((fact.question, fact.answer, (0,)),))
 
 
 def quote_questions(rng: random.Random, text: str, count: int) -> list[GoldQuestion]:
@@ -100,12 +134,12 @@ def quote_questions(rng: random.Random, text: str, count: int) -> list[GoldQuest
         kept = set(rng.sample(longest, min(len(longest), rng.randint(2, 4))))
         quoted = " ".join(word for word in words if word in kept)
         span = Span(start, start + len(unit.encode()))
-        questions.append(GoldQuestion(rng.choice(_QUOTE_FORMS).format(quoted), None, span))
+        questions.append(GoldQuestion(rng.choice(_QUOTE_FORMS).format(quoted), None, (span,)))
     return questions
 
 
 class ContextSampler:
-    """Draws training contexts: books with hidden facts, articles and stories with questions.
+    """Draws training contexts: books with facts, stories and examples hidden in them, articles.
 
     Args:
         passages: Books.
@@ -131,11 +165,33 @@ class ContextSampler:
         """A context of about `num_chars` characters with about `num_questions` questions."""
         if rng.random() < self._passage_share:
             return self._article(rng, num_chars, num_questions)
-        num_facts = max(1, round(num_questions * rng.uniform(0.5, 0.9)))
-        haystack = self._passages.sample(rng, num_chars - 55 * num_facts)
-        context = hide_facts(rng, haystack, self._words, TRAINING_FAMILIES, num_facts)
-        quotes = quote_questions(rng, context.text, num_questions - num_facts)
+        num_hidden = max(1, round(num_questions * rng.uniform(0.5, 0.9)))
+        hidden = self._draw_hidden(rng, num_hidden)
+        size = sum(len(sentence) for group in hidden for sentence in group.sentences)
+        context = hide(rng, self._passages.sample(rng, max(200, num_chars - size)), hidden)
+        quotes = quote_questions(rng, context.text, num_questions - num_hidden)
         return Context(context.text, (*context.questions, *quotes))
+
+    def _draw_hidden(self, rng: random.Random, num_questions: int) -> list[Hidden]:
+        """Facts, and at times a story, examples of rules or a fact that changes later."""
+        hidden: list[Hidden] = []
+        if rng.random() < _STORY_SHARE:
+            story = make_story(rng, self._words, rng.randint(3, 20), num_questions // 2)
+            asked = [(q.question, q.answer, q.relevant) for q in story.questions]
+            hidden.append(Hidden(story.sentences, tuple(asked)))
+        if rng.random() < _EPISODE_SHARE:
+            episode = make_episode(rng, self._words)
+            hidden.append(
+                Hidden(episode.examples, ((episode.query, episode.answer, episode.relevant),))
+            )
+        num_facts = num_questions - sum(len(group.questions) for group in hidden)
+        for fact in make_facts(rng, self._words, TRAINING_FAMILIES, max(1, num_facts)):
+            hidden.append(_hidden_fact(fact))
+            if rng.random() < _UPDATE_SHARE:
+                update = make_update(rng, self._words, fact)
+                statements = (fact.statement, update.statement)
+                hidden[-1] = Hidden(statements, ((fact.question, update.answer, (0, 1)),))
+        return hidden
 
     def _article(self, rng: random.Random, num_chars: int, num_questions: int) -> Context:
         """Consecutive passages of one article, then of others until the length is reached."""
@@ -171,7 +227,7 @@ def _located(passage: PassageQuestion, text: str, offset: int) -> list[GoldQuest
             stop = start + len(unit.encode())
             if start <= place_bytes < stop:
                 gold = Span(offset + start, offset + stop)
-                located.append(GoldQuestion(question, answer, gold))
+                located.append(GoldQuestion(question, answer, (gold,)))
                 break
             start = stop
     return located

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from lmos.training.words import WordBank
 
@@ -23,8 +23,9 @@ class Fact:
     statement: str
     question: str
     answer: str
-    key: tuple[str, ...] = ()
+    key: tuple[str, ...]
     """What the question names: two facts with the same key would make it ambiguous."""
+    origin: Origin
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,15 @@ class Family:
 
     statements: tuple[str, ...]
     questions: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a fact was made of: enough to state it again, or to state that it has changed."""
+
+    family: Family
+    asked: str
+    fillers: Mapping[str, str]
 
 
 TRAINING_FAMILIES: tuple[Family, ...] = (
@@ -411,7 +421,7 @@ HELD_OUT_FAMILIES: tuple[Family, ...] = (
 )
 
 
-def _fill(template: str, fillers: dict[str, str]) -> str:
+def _fill(template: str, fillers: Mapping[str, str]) -> str:
     return _SLOT.sub(lambda slot: fillers[slot.group(1) + slot.group(2)], template)
 
 
@@ -420,25 +430,57 @@ def make_fact(rng: random.Random, words: WordBank, families: Sequence[Family]) -
     while True:
         family = rng.choice(families)
         statement = rng.choice(family.statements)
-        slots = {slot.group(1) + slot.group(2): slot.group(1) for slot in _SLOT.finditer(statement)}
-        answerable = [slot for slot in family.questions if slot in slots]
-        asked = rng.choice(answerable)
+        slots = _slots(statement)
+        asked = rng.choice([slot for slot in family.questions if slot in slots])
         questions = [
             question
             for question in family.questions[asked]
-            if all(slot.group(1) + slot.group(2) in slots for slot in _SLOT.finditer(question))
+            if _slots(question).keys() <= slots.keys()
         ]
         if not questions:
             continue
         fillers = {slot: words.draw(rng, kind) for slot, kind in slots.items()}
-        answer = fillers[asked]
-        text = _fill(statement, fillers)
-        if asked == "nickname" and "count" in slots:  # the password: both slots together
-            answer = fillers["nickname"] + fillers["count"]
         question = rng.choice(questions)
-        named = (fillers[slot.group(1) + slot.group(2)] for slot in _SLOT.finditer(question))
-        key = (family.statements[0], asked, *sorted(named))
-        return Fact(text[0].upper() + text[1:], _fill(question, fillers), answer, key)
+        key = (family.statements[0], asked, *sorted(fillers[slot] for slot in _slots(question)))
+        return Fact(
+            _sentence(statement, fillers),
+            _fill(question, fillers),
+            _answer(asked, fillers),
+            key,
+            Origin(family, asked, fillers),
+        )
+
+
+def make_update(rng: random.Random, words: WordBank, fact: Fact) -> Fact:
+    """The same fact later, when its answer has changed; the question is the old one's."""
+    family, asked, old = fact.origin.family, fact.origin.asked, fact.origin.fillers
+    statements = [text for text in family.statements if _slots(text).keys() == old.keys()]
+    statement = rng.choice(statements)
+    fillers = dict(old)
+    while fillers[asked] == old[asked]:
+        fillers[asked] = words.draw(rng, _slots(statement)[asked])
+    return replace(
+        fact,
+        statement=_sentence(statement, fillers),
+        answer=_answer(asked, fillers),
+        origin=Origin(family, asked, fillers),
+    )
+
+
+def _slots(template: str) -> dict[str, str]:
+    """Slot names such as `person2` and their kinds, such as `person`."""
+    return {slot.group(1) + slot.group(2): slot.group(1) for slot in _SLOT.finditer(template)}
+
+
+def _sentence(statement: str, fillers: Mapping[str, str]) -> str:
+    text = _fill(statement, fillers)
+    return text[0].upper() + text[1:]
+
+
+def _answer(asked: str, fillers: Mapping[str, str]) -> str:
+    if asked == "nickname" and "count" in fillers:  # a password: both slots together
+        return fillers["nickname"] + fillers["count"]
+    return fillers[asked]
 
 
 def make_facts(

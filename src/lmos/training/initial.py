@@ -2,7 +2,8 @@
 
 A model finds the way to copy by content, a head that looks one token back and a later head that
 looks for what followed the same token before, only after millions of tokens. Both are written
-into random weights here, as one head each; everything is trained on from there.
+into random weights here, everything is trained on from there. A second pair of heads looks two
+tokens back, so that what follows "1 8" is told from what follows "8 8".
 
 Source: the circuit is the induction head of Olsson et al. (arXiv 2209.11895); to start from weights
 that already have the shape of trained ones is mimetic initialisation (arXiv 2305.09828).
@@ -28,7 +29,7 @@ _LOGIT_GAIN = 1.0
 
 @torch.no_grad()
 def write_induction_heads(module: Any, embedding_std: float = 1.0, seed: int = 0) -> None:
-    """Write a previous-token head into layer 0 and an induction head into layer 1.
+    """Write two previous-token heads into layer 0 and two induction heads into layer 1.
 
     Args:
         module: A Llama for causal LM with `attention_bias`; changed in place.
@@ -36,12 +37,15 @@ def write_induction_heads(module: Any, embedding_std: float = 1.0, seed: int = 0
         seed: Of the random projections.
 
     Raises:
-        ConfigError: The model has fewer than two layers or no bias in its attention.
+        ConfigError: The model has fewer than two layers, no bias in its attention, or is not as
+            wide as four heads.
     """
     layers = module.model.layers
     if len(layers) < 2 or layers[0].self_attn.q_proj.bias is None:
         raise ConfigError("expected a Llama of two layers or more with attention_bias=true")
     width, head_width = module.config.hidden_size, module.config.head_dim
+    if width < 4 * head_width:
+        raise ConfigError(f"expected a width of at least {4 * head_width}, four heads, got {width}")
     embeddings = module.get_input_embeddings().weight
     embeddings.mul_(embedding_std / embeddings.std())
     # Tied embeddings of this size would make every guess a certainty.
@@ -51,45 +55,59 @@ def write_induction_heads(module: Any, embedding_std: float = 1.0, seed: int = 0
         layer.self_attn.o_proj.weight.mul_(_RANDOM_GAIN)
         layer.mlp.down_proj.weight.mul_(_RANDOM_GAIN)
     generator = torch.Generator().manual_seed(seed)
-    read, write, copy = (_frame(width, head_width, generator) for _ in range(3))
+    read, one_back, two_back, copy = _frames(width, head_width, 4, generator)
     angles = module.model.rotary_emb.inv_freq.float()
-    _write_previous_token_head(
-        layers[0].self_attn, read, _WRITE_GAIN * embedding_std * write, angles
-    )
-    _write_induction_head(layers[1].self_attn, read, write, copy, _COPY_GAIN * embedding_std)
+    first, second = layers[0].self_attn, layers[1].self_attn
+    for head, frame in enumerate((one_back, two_back)):
+        _write_previous_token_head(
+            first, head, read, _WRITE_GAIN * embedding_std * frame, angles * (head + 1)
+        )
+    gain = _COPY_GAIN * embedding_std
+    # This token here, one back there; the one before it here, two back there.
+    _write_induction_head(second, 0, read, one_back, copy, gain)
+    _write_induction_head(second, 1, one_back, two_back, copy, gain)
 
 
-def _frame(width: int, rank: int, generator: torch.Generator) -> Tensor:
-    """`rank` random orthonormal rows of `width` numbers."""
-    columns: Tensor = torch.linalg.qr(torch.randn(width, rank, generator=generator))[0]
-    return columns.T
+def _frames(width: int, rank: int, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """Subspaces at right angles to each other, each as `rank` orthonormal rows of `width` numbers.
+
+    What one head writes into its subspace must not be read as what another wrote.
+    """
+    columns: Tensor = torch.linalg.qr(torch.randn(width, rank * count, generator=generator))[0]
+    return tuple(columns.T.reshape(count, rank, width))
 
 
-def _write_previous_token_head(attention: Any, read: Tensor, write: Tensor, angles: Tensor) -> None:
-    """Head 0: constant queries and keys whose rotation peaks one position back."""
+def _write_previous_token_head(
+    attention: Any, head: int, read: Tensor, write: Tensor, turn: Tensor
+) -> None:
+    """Constant queries and keys whose rotation peaks where the queries are turned back to."""
     rank = len(read)
+    half = rank // 2
+    rows = slice(head * rank, (head + 1) * rank)
     for projection in (attention.q_proj, attention.k_proj):
-        projection.weight[:rank] = 0
-        projection.bias[:rank] = 0
-    # <R(p) q, R(p - 1) k> = sum cos(angle * (distance - 1)): the query is turned back by one.
-    attention.k_proj.bias[: rank // 2] = _PREVIOUS_SHARPNESS
-    attention.q_proj.bias[: rank // 2] = _PREVIOUS_SHARPNESS * torch.cos(-angles)
-    attention.q_proj.bias[rank // 2 : rank] = _PREVIOUS_SHARPNESS * torch.sin(-angles)
-    attention.v_proj.weight[:rank] = read
-    attention.o_proj.weight[:, :rank] = write.T
+        projection.weight[rows] = 0
+        projection.bias[rows] = 0
+    # <R(p) q, R(p - n) k> = sum cos(angle * distance - turn), turn = angle * n.
+    key, query = attention.k_proj.bias[rows], attention.q_proj.bias[rows]
+    key[:half] = _PREVIOUS_SHARPNESS
+    query[:half] = _PREVIOUS_SHARPNESS * torch.cos(-turn)
+    query[half:] = _PREVIOUS_SHARPNESS * torch.sin(-turn)
+    attention.v_proj.weight[rows] = read
+    attention.o_proj.weight[:, rows] = write.T
 
 
 def _write_induction_head(
-    attention: Any, read: Tensor, write: Tensor, copy: Tensor, gain: float
+    attention: Any, head: int, here: Tensor, there: Tensor, copy: Tensor, gain: float
 ) -> None:
-    """Head 0: queries from the current token, keys from what the previous-token head wrote."""
-    rank = len(read)
+    """Queries read one subspace here, keys another one there: match, and copy what stands there."""
+    rank = len(here)
     half = rank // 2
+    rows = slice(head * rank, (head + 1) * rank)
     # Only slowly turning pairs: matching must not depend on the distance.
     slow = torch.zeros(rank)
     first = int(half * (1 - _SLOWEST_SHARE))
     slow[first:half] = slow[half + first :] = 1
-    attention.q_proj.weight[:rank] = _MATCH_GAIN * slow[:, None] * read
-    attention.k_proj.weight[:rank] = _MATCH_GAIN * slow[:, None] * write
-    attention.v_proj.weight[:rank] = copy
-    attention.o_proj.weight[:, :rank] = gain * copy.T
+    attention.q_proj.weight[rows] = _MATCH_GAIN * slow[:, None] * here
+    attention.k_proj.weight[rows] = _MATCH_GAIN * slow[:, None] * there
+    attention.v_proj.weight[rows] = copy
+    attention.o_proj.weight[:, rows] = gain * copy.T

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,6 +30,7 @@ from lmos.training.contexts import Context, ContextSampler, GoldQuestion
 
 IGNORE = -100
 _AT_LEAST_ONE = ("contexts", "min_windows", "questions", "readings", "reconstructions")
+_MAX_GOLDS = 12
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,11 @@ class _Level:
     embeddings_ND: Tensor
     keys_NK: Tensor
 
-    def is_gold(self, context: int, gold: Span) -> Tensor:
-        """Which nodes stand for text that a question's answer is in."""
-        overlaps_N = (self.start_N < gold.stop) & (self.stop_N > gold.start)
-        return overlaps_N & (self.context_N == context)
+    def is_gold(self, context: int, golds: Sequence[Span]) -> Bool[Tensor, "G N"]:
+        """Which nodes stand for text of which gold sentence."""
+        start_G1, stop_G1 = torch.tensor(golds)[:, :, None].unbind(1)
+        overlaps_GN = (self.start_N < stop_G1) & (self.stop_N > start_G1)
+        return overlaps_GN & (self.context_N == context)
 
 
 class CompressionObjective:
@@ -196,19 +199,17 @@ class CompressionObjective:
         for number, level in enumerate(levels, 1):
             if len(level.keys_NK) == 0:
                 continue
-            gold_QN = torch.stack([level.is_gold(context, q.gold) for context, q in asked])
-            has_gold_Q = gold_QN.any(1)
+            gold_QGN = _stack([level.is_gold(context, q.golds) for context, q in asked])
+            has_gold_Q = gold_QGN.any(-1).any(-1)
             if not has_gold_Q.any():
                 continue
             queue = self._queues.setdefault(number, deque(maxlen=64))
             keys_NK = torch.cat([level.keys_NK, *queue])
-            gold_QN = F.pad(gold_QN, (0, len(keys_NK) - gold_QN.shape[1]))[has_gold_Q]
+            gold_QGN = F.pad(gold_QGN, (0, len(keys_NK) - gold_QGN.shape[2]))[has_gold_Q]
             scores_QRN = vectors_QRK[has_gold_Q].float() @ keys_NK.float().T
-            log_all_QR = scores_QRN.logsumexp(-1)
-            log_gold_QR = scores_QRN.masked_fill(~gold_QN[:, None], -torch.inf).logsumexp(-1)
-            losses.append((log_all_QR - log_gold_QR).mean())
-            own_QN = scores_QRN.detach().amax(1)
-            hits_Q = gold_QN.gather(1, own_QN.argmax(1, keepdim=True))
+            losses.append(info_nce(scores_QRN, gold_QGN))
+            best_Q = scores_QRN.detach().amax(1).argmax(1, keepdim=True)
+            hits_Q = gold_QGN.any(1).gather(1, best_Q)
             metrics[f"recall_{number}"] = hits_Q.float().mean().item()
             metrics[f"nodes_{number}"] = float(len(keys_NK))
             queue.append(level.keys_NK.detach())
@@ -244,7 +245,7 @@ class CompressionObjective:
         context: int,
         question: GoldQuestion,
     ) -> _Row:
-        gold_N = leaves.is_gold(context, question.gold)
+        gold_N = leaves.is_gold(context, question.golds).any(0)
         with torch.no_grad():
             scores_N = (vectors_RK.float() @ leaves.keys_NK.float().T).amax(0)
             scores_N = scores_N.masked_fill(gold_N, -torch.inf)
@@ -252,7 +253,7 @@ class CompressionObjective:
             wrong = scores_N.topk(count).indices.tolist()
         gold = gold_N.nonzero()[:, 0].tolist()
         is_missed = rng.random() < self._config.miss_share
-        chosen = wrong if is_missed else [*wrong, *gold[:2]]
+        chosen = wrong if is_missed else [*wrong, *gold[-_MAX_GOLDS:]]
         as_embedding = rng.random() < self._config.embedding_share
         row = _Row([], [])
         row.add_text(self._model, question_before(question.question), is_target=False)
@@ -267,7 +268,7 @@ class CompressionObjective:
                 )
                 continue
             number = int(leaves.context_N[index])
-            margin = rng.randint(0, 1)
+            margin = rng.randint(0, 1) if len(gold) <= 3 else 0
             near = [
                 place
                 for place in range(
@@ -353,6 +354,36 @@ class _Row:
         ]
         x_TD = torch.cat(rows)
         return F.pad(x_TD, (0, 0, 0, length - len(x_TD)))
+
+
+def info_nce(
+    scores_QRN: Float[Tensor, "Q R N"], gold_QGN: Bool[Tensor, "Q G N"]
+) -> Float[Tensor, ""]:
+    """How far each gold sentence is from being the only one found, in nats.
+
+    A gold sentence is found by any of its nodes; nodes of the other gold sentences neither help nor
+    count against it. Mean over retrieval tokens, gold sentences and questions.
+
+    Args:
+        scores_QRN: Of every node for every retrieval token.
+        gold_QGN: Nodes of each gold sentence; rows without a node are padding.
+    """
+    is_any_QN = gold_QGN.any(1)
+    log_wrong_QR = scores_QRN.masked_fill(is_any_QN[:, None], -torch.inf).logsumexp(-1)
+    is_real_QG = gold_QGN.any(-1)
+    # A padded row is given all nodes, so that its gradient is a number; it is left out below.
+    members_QGN = gold_QGN | ~is_real_QG[..., None]
+    log_gold_QRG = (
+        scores_QRN[:, :, None].masked_fill(~members_QGN[:, None], -torch.inf).logsumexp(-1)
+    )
+    losses_QG = F.softplus(log_wrong_QR[..., None] - log_gold_QRG).mean(1)
+    losses_Q = (losses_QG * is_real_QG).sum(1) / is_real_QG.sum(1).clamp(min=1)
+    return losses_Q.mean()
+
+
+def _stack(masks: Sequence[Bool[Tensor, "G N"]]) -> Bool[Tensor, "Q G N"]:
+    longest = max(len(mask_GN) for mask_GN in masks)
+    return torch.stack([F.pad(mask_GN, (0, 0, 0, longest - len(mask_GN))) for mask_GN in masks])
 
 
 def _gather(patches: Sequence[SourcePatch], level: int) -> _Level:

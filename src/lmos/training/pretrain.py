@@ -1,7 +1,7 @@
 """Pretraining: a small base model from scratch, taught first to read from its context.
 
-The order matters: copying by content, then facts in context, then everything at once. Plain text
-runs along from the start. Knows nothing of compression, stores or retrieval.
+The order matters: copying by content, then facts and stories in context, few first, then many.
+Plain text runs along from the start. Knows nothing of compression, stores or retrieval.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lmos.masks import causal_mask
+from lmos.masks import PADDING, segmented_mask
 from lmos.model import BaseModel
 from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
+from lmos.training.classification import make_episode
 from lmos.training.corpus import PassageSampler
-from lmos.training.facts import TRAINING_FAMILIES, make_facts
+from lmos.training.facts import TRAINING_FAMILIES, make_facts, make_update
 from lmos.training.questions import PassageQuestion
+from lmos.training.stories import make_story
 from lmos.training.words import WordBank
 
 IGNORE = -100
@@ -27,35 +29,42 @@ IGNORE = -100
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """The mixture of one pretraining run.
+    """The mixture of one pretraining run. What the shares leave over is facts.
 
     Attributes:
-        window: Tokens in a training sequence.
+        window: Tokens in a training sequence, filled with as many readings as fit.
         batch_size: Sequences in a step.
         copy_window: Tokens in a sequence until copying is learned; the batch grows to match.
+        text_share: Share of sequences of plain text.
         copy_share: Share of copy sequences once facts have begun.
-        text_share: Share of plain text.
-        passage_share: Share of questions about real passages, once facts have begun.
+        passage_share: Share of readings of real passages with their questions.
+        story_share: Share of readings of stories.
+        episode_share: Share of readings of in-context classification.
+        update_share: Share of facts' readings in which the fact changes later.
+        unknown_share: Share of readings whose fact is absent and whose answer says so.
         facts_after: Accuracy on copied tokens at which facts begin.
-        advance_at: Accuracy of answers at which the number of facts doubles.
-        max_facts: Facts in one context at the end of the curriculum.
-        unknown_share: Share of questions whose fact is absent and whose answer says so.
+        advance_at: Accuracy of facts' answers at which the number of facts doubles.
+        max_facts: Facts in one context at the end of the curriculum; stories have twice as many
+            sentences and two more.
     """
 
     window: int = 256
     batch_size: int = 32
     copy_window: int = 96
+    text_share: float = 0.1
     copy_share: float = 0.1
-    text_share: float = 0.2
-    passage_share: float = 0.15
-    facts_after: float = 0.6
-    advance_at: float = 0.85
-    max_facts: int = 16
+    passage_share: float = 0.1
+    story_share: float = 0.25
+    episode_share: float = 0.08
+    update_share: float = 0.1
     unknown_share: float = 0.08
+    facts_after: float = 0.6
+    advance_at: float = 0.8
+    max_facts: int = 16
 
 
 class Curriculum:
-    """Advances on measured accuracy: copying first, then 2, 4, 8 ... facts in a context."""
+    """Advances on measured accuracy: copying first, then 1, 2, 4 ... facts in a context."""
 
     def __init__(self, config: PretrainConfig) -> None:
         self._config = config
@@ -70,7 +79,7 @@ class Curriculum:
         self._accuracy += 0.1 * (measured - self._accuracy)
         goal = self._config.facts_after if self.num_facts == 0 else self._config.advance_at
         if self._accuracy > goal and self.num_facts < self._config.max_facts:
-            self.num_facts = max(2, 2 * self.num_facts)
+            self.num_facts = max(1, 2 * self.num_facts)
             self._accuracy = 0.0
 
     def state_dict(self) -> dict[str, float]:
@@ -85,7 +94,7 @@ class Curriculum:
 
 @dataclass
 class _Sample:
-    """Token ids of one training sequence; `targets` is `IGNORE` where nothing is learned."""
+    """Token ids of one task; `targets` is `IGNORE` where nothing is learned."""
 
     ids: list[int]
     targets: list[int]
@@ -121,55 +130,66 @@ class PretrainObjective:
         self._end = model.end_id or 0
 
     def __call__(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """The loss of one step and its accuracies by task."""
+        """The loss of one step, and the accuracies of its learned tokens by task."""
         rng = random.Random(self._seed * 1_000_003 + step)
         config = self._config
         is_copying = self.curriculum.num_facts == 0
         window = config.copy_window if is_copying else config.window
-        batch = [
-            self._draw(rng, window) for _ in range(config.batch_size * config.window // window)
-        ]
-        ids_BT = torch.full((len(batch), window), self._end)
-        targets_BT = torch.full((len(batch), window), IGNORE)
-        for row, sample in enumerate(batch):
-            length = min(window, len(sample.ids))
-            ids_BT[row, :length] = torch.tensor(sample.ids[:length])
-            targets_BT[row, :length] = torch.tensor(sample.targets[:length])
+        batch = [self._row(rng, window) for _ in range(config.batch_size * config.window // window)]
+        rows = _pack(batch, window)
         # Logits are made only where something is learned: the vocabulary is most of the cost.
-        real_BT = torch.arange(window) < torch.tensor([[len(sample.ids)] for sample in batch])
-        positions_BT = torch.arange(window).expand(len(batch), -1)
         hidden_BTD = self._model.forward(
-            self._model.embed(ids_BT), causal_mask(real_BT), positions_BT
+            self._model.embed(rows.ids_BT), rows.mask_BTT, rows.positions_BT
         )[:, :-1]
-        learned_BT = targets_BT[:, 1:] != IGNORE
-        targets_N = targets_BT[:, 1:][learned_BT]
+        learned_BT = rows.targets_BT[:, 1:] != IGNORE
+        targets_N = rows.targets_BT[:, 1:][learned_BT]
         logits_NV = self._model.logits(hidden_BTD[learned_BT]).float()
         losses_N = F.cross_entropy(logits_NV, targets_N, reduction="none")
         correct_N = (logits_NV.argmax(-1) == targets_N).float()
-        tasks_B = torch.tensor([_TASKS.index(sample.task) for sample in batch])
-        tasks_N = tasks_B[:, None].expand_as(learned_BT)[learned_BT]
+        tasks_N = rows.tasks_BT[:, 1:][learned_BT]
         metrics: dict[str, float] = {"num_facts": float(self.curriculum.num_facts)}
         loss = losses_N.new_zeros(())
         for index, task in enumerate(_TASKS):
-            rows_N = tasks_N == index
-            if not rows_N.any():
+            is_task_N = tasks_N == index
+            if not is_task_N.any():
                 continue
-            task_loss = losses_N[rows_N].mean()
-            loss = loss + task_loss * (tasks_B == index).float().mean()
+            task_loss = losses_N[is_task_N].mean()
+            # A task weighs as much as the positions it takes, however few of them are learned.
+            loss = loss + task_loss * (rows.tasks_BT == index).float().mean()
             metrics[f"{task}_loss"] = task_loss.item()
-            metrics[f"{task}_accuracy"] = correct_N[rows_N].mean().item()
+            metrics[f"{task}_accuracy"] = correct_N[is_task_N].mean().item()
         self.curriculum.update(metrics.get("copy_accuracy"), metrics.get("facts_accuracy"))
         return loss, metrics
 
-    def _draw(self, rng: random.Random, window: int) -> _Sample:
+    def _row(self, rng: random.Random, window: int) -> list[_Sample]:
+        """What stands in one sequence: one text, one copy task, or as many readings as fit."""
         config = self._config
         if rng.random() < config.text_share:
-            return self._text(rng, window)
+            return [self._text(rng, window)]
         if self.curriculum.num_facts == 0 or rng.random() < config.copy_share:
-            return self._copy(rng, window)
-        if self._questions and rng.random() < config.passage_share / (1 - config.text_share):
-            return self._passage_question(rng, window)
-        return self._facts(rng, window)
+            return [self._copy(rng, window)]
+        readings: list[_Sample] = []
+        room = window
+        for _ in range(_MAX_READINGS):
+            reading = self._reading(rng)
+            if len(reading.ids) <= room:
+                readings.append(reading)
+                room -= len(reading.ids)
+        return readings or [self._text(rng, window)]
+
+    def _reading(self, rng: random.Random) -> _Sample:
+        config = self._config
+        share = rng.random()
+        if self._questions and share < config.passage_share:
+            return self._passage_question(rng)
+        share -= config.passage_share
+        if share < config.story_share:
+            return self._story(rng)
+        share -= config.story_share
+        if share < config.episode_share:
+            episode = make_episode(rng, self._words, num_irrelevant=rng.randint(0, 4))
+            return self._read("episodes", episode.query, " ".join(episode.examples), episode.answer)
+        return self._facts(rng)
 
     def _encode(self, text: str) -> list[int]:
         return list(self._model.encode(text).ids)
@@ -195,25 +215,40 @@ class PretrainObjective:
             targets.extend([IGNORE, *piece[1:]])
         return _Sample(ids, targets, "copy")
 
-    def _facts(self, rng: random.Random, window: int) -> _Sample:
-        """Several small readings one after the other: a few facts, some of them in running text."""
-        sample = _Sample([], [], "facts")
-        while len(sample.ids) < window // 2:
-            num_facts = rng.randint(1, self.curriculum.num_facts)
-            absent, *facts = make_facts(rng, self._words, TRAINING_FAMILIES, num_facts + 1)
-            statements = [fact.statement for fact in facts]
-            if rng.random() < 0.6:
-                for _ in range(rng.randint(1, 3)):
-                    noise = self._passages.sample(rng, rng.randint(30, 150))
-                    statements.insert(rng.randint(0, len(statements)), " ".join(noise.split()))
-            passage = rng.choice((" ", "\n")).join(statements)
-            is_unknown = rng.random() < self._config.unknown_share
-            fact = absent if is_unknown else rng.choice(facts)
-            answer = UNKNOWN_ANSWER if is_unknown else fact.answer
-            self._read(sample, fact.question, passage, answer)
-        return sample
+    def _facts(self, rng: random.Random) -> _Sample:
+        """A few facts, some of them in running text; one is asked for, or one that is not there."""
+        num_facts = rng.randint(1, self.curriculum.num_facts)
+        absent, *facts = make_facts(rng, self._words, TRAINING_FAMILIES, num_facts + 1)
+        fact = rng.choice(facts)
+        if rng.random() < self._config.update_share:
+            facts.append(fact := make_update(rng, self._words, fact))
+        passage = self._among_noise(rng, [other.statement for other in facts])
+        if rng.random() < self._config.unknown_share:
+            return self._read("facts", absent.question, passage, UNKNOWN_ANSWER)
+        return self._read("facts", fact.question, passage, fact.answer)
 
-    def _passage_question(self, rng: random.Random, window: int) -> _Sample:
+    def _story(self, rng: random.Random) -> _Sample:
+        """A story as it was told, only what the question needs of it, or all but that."""
+        story = make_story(rng, self._words, rng.randint(2, 2 + 2 * self.curriculum.num_facts))
+        asked = story.questions[0]
+        told, answer = set(range(len(story.sentences))), asked.answer
+        if rng.random() < self._config.unknown_share:
+            told, answer = told - set(asked.relevant), UNKNOWN_ANSWER
+        elif rng.random() < 0.5:
+            told = set(asked.relevant)
+        sentences = [story.sentences[index] for index in sorted(told)]
+        return self._read("stories", asked.question, self._among_noise(rng, sentences), answer)
+
+    def _among_noise(self, rng: random.Random, sentences: Sequence[str]) -> str:
+        """The sentences in their order, often with text between them once they are several."""
+        parts = list(sentences)
+        if self.curriculum.num_facts > 1 and rng.random() < 0.6:
+            for _ in range(rng.randint(1, 3)):
+                noise = self._passages.sample(rng, rng.randint(30, 150))
+                parts.insert(rng.randint(0, len(parts)), " ".join(noise.split()))
+        return rng.choice((" ", "\n")).join(parts)
+
+    def _passage_question(self, rng: random.Random) -> _Sample:
         question = rng.choice(self._questions)
         asked, answer = rng.choice(question.pairs)
         place = max(0, question.passage.find(answer))
@@ -221,17 +256,48 @@ class PretrainObjective:
         passage = " ".join(
             question.passage[start : place + len(answer) + rng.randint(1, 200)].split()
         )
-        sample = _Sample([], [], "passages")
-        self._read(sample, asked, passage, answer)
-        return sample
+        return self._read("passages", asked, passage, answer)
 
-    def _read(self, sample: _Sample, question: str, passage: str, answer: str) -> None:
+    def _read(self, task: str, question: str, passage: str, answer: str) -> _Sample:
         prompt = self._encode(question_before(question))
         prompt += self._encode(passage + "\n")
         prompt += self._encode(question_after(question))
         reply = [*self._encode(answer_text(answer)), self._end]
-        sample.ids.extend(prompt + reply)
-        sample.targets.extend([IGNORE] * len(prompt) + reply)
+        return _Sample(prompt + reply, [IGNORE] * len(prompt) + reply, task)
 
 
-_TASKS = ("text", "copy", "facts", "passages")
+@dataclass
+class _Rows:
+    """A batch: samples side by side in rows; each sees itself alone and counts from position 0."""
+
+    ids_BT: Tensor
+    targets_BT: Tensor
+    tasks_BT: Tensor
+    positions_BT: Tensor
+    mask_BTT: Tensor
+
+
+def _pack(batch: Sequence[Sequence[_Sample]], window: int) -> _Rows:
+    ids_BT = torch.zeros(len(batch), window, dtype=torch.long)
+    targets_BT = torch.full_like(ids_BT, IGNORE)
+    tasks_BT = torch.full_like(ids_BT, len(_TASKS))
+    samples_BT = torch.full_like(ids_BT, PADDING)
+    positions_BT = torch.zeros_like(ids_BT)
+    for row, samples in enumerate(batch):
+        start = 0
+        for number, sample in enumerate(samples):
+            length = min(window - start, len(sample.ids))
+            place = slice(start, start + length)
+            ids_BT[row, place] = torch.tensor(sample.ids[:length])
+            # The first token follows another sample: nobody can know it.
+            targets_BT[row, place] = torch.tensor([IGNORE, *sample.targets[1:length]])
+            tasks_BT[row, place] = _TASKS.index(sample.task)
+            samples_BT[row, place] = number
+            positions_BT[row, place] = torch.arange(length)
+            start += length
+    mask_BTT = segmented_mask(samples_BT, 0, "strict")
+    return _Rows(ids_BT, targets_BT, tasks_BT, positions_BT, mask_BTT)
+
+
+_TASKS = ("text", "copy", "facts", "passages", "stories", "episodes")
+_MAX_READINGS = 12

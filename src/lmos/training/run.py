@@ -27,7 +27,7 @@ SMALL_MODEL: dict[str, Any] = {
     "vocab_size": 4096,
     "hidden_size": 320,
     "intermediate_size": 864,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 6,
     "num_attention_heads": 5,
     "num_key_value_heads": 5,
     "head_dim": 64,
@@ -39,7 +39,7 @@ SMALL_MODEL: dict[str, Any] = {
     "eos_token_id": 0,
     "pad_token_id": 1,
 }
-"""The shape of the shipped model: 6.3 million parameters."""
+"""The shape of the shipped model: 8.8 million parameters."""
 
 
 def make_tokenizer(data: TrainingData, folder: Path, vocab_size: int, seed: int = 0) -> None:

@@ -29,9 +29,7 @@ from lmos.training.processes import Processes
 from lmos.training.runfolder import record_run, require_folder
 from lmos.training.stages import Stage, StageProgress
 
-BASE_MIXTURE = PretrainConfig(
-    batch_size=32, max_facts=4, text_share=0.1, copy_share=0.15, passage_share=0.05
-)
+BASE_MIXTURE = PretrainConfig(batch_size=16, max_facts=4)
 """What the base model goes on practising while it learns to compress and retrieve."""
 
 _MOST_IN_FULL = 100_000_000

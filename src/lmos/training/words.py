@@ -139,8 +139,9 @@ TITLES = ("Mr", "Mrs", "Dr", "Captain", "Aunt", "Uncle")
 _CODAS = ("", "", "n", "r", "l", "s")
 
 _WILD_KINDS = frozenset(
-    ("thing", "place", "city", "job", "food", "animal", "colour", "subject", "language")
+    "thing place city job food animal colour subject language person first_name object".split()
 )
+_WILD_NAMES = frozenset(("city", "language", "person", "first_name"))
 _WILD_SHARE = 0.5
 
 Maker = Callable[[random.Random], str]
@@ -160,6 +161,8 @@ class WordBank:
         self._wild = [word for word in wild if is_held_out(word, HELD_OUT_WORDS) == held_out]
         self._makers: dict[str, Maker] = {
             "person": self._person,
+            "first_name": lambda rng: self._pick(rng, FIRST_NAMES),
+            "object": lambda rng: self._pick(rng, THINGS),
             "thing": lambda rng: f"{self._pick(rng, ADJECTIVES)} {self._pick(rng, THINGS)}",
             "place": lambda rng: self._pick(rng, PLACES),
             "city": self._city,
@@ -190,9 +193,14 @@ class WordBank:
     def draw(self, rng: random.Random, kind: str) -> str:
         """A random filler for a slot of this kind."""
         if self._wild and kind in _WILD_KINDS and rng.random() < _WILD_SHARE:
-            word = rng.choice(self._wild)
-            return word.capitalize() if kind in ("city", "language") else word
+            return self._any_words(rng, kind)
         return self._makers[kind](rng)
+
+    def _any_words(self, rng: random.Random, kind: str) -> str:
+        """Words of the corpus, whatever the slot; things and persons get up to two."""
+        count = rng.randint(1, 2) if kind in ("thing", "person") else 1
+        words = rng.choices(self._wild, k=count)
+        return " ".join(word.capitalize() if kind in _WILD_NAMES else word for word in words)
 
     def _pick(self, rng: random.Random, words: list[str]) -> str:
         while is_held_out(word := rng.choice(words), HELD_OUT_WORDS) != self.held_out:
