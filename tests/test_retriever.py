@@ -205,6 +205,20 @@ def test_no_more_texts_than_wanted_and_they_are_the_best(
     assert len(hits) > max_texts
 
 
+@pytest.mark.parametrize("mass", [1e-6, 0.3, 0.8])
+def test_texts_are_opened_until_their_weights_reach_the_mass(
+    tiny_llama: BaseModel, store: AbstractStore, mass: float
+) -> None:
+    options = {"max_texts": ALL, "max_embeddings": ALL, "budget": ALL, "margin": 0}
+    hits = retrieve(tiny_llama, store, text_mass=mass, **options).hits
+    ranked = sorted(hits, key=lambda hit: (-hit.score, hit.node.id))
+    texts = [hit for hit in ranked if hit.is_text]
+    assert texts == ranked[: len(texts)]
+    assert sum(hit.weight for hit in texts) >= mass - 1e-6
+    assert sum(hit.weight for hit in texts[:-1]) < mass
+    assert len(texts) < len(hits)
+
+
 @SCORER
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_hits_come_in_time_order_and_their_weights_sum_to_one(
@@ -422,6 +436,8 @@ def test_limits_that_leave_no_time_are_refused() -> None:
         ("level", -1),
         ("budget", 0),
         ("max_texts", -1),
+        ("text_mass", 0.0),
+        ("text_mass", 1.1),
         ("margin", -1),
     ],
 )

@@ -37,6 +37,8 @@ class RetrievalConfig:
             embeddings of that level.
         budget: Most positions that the result may take: tokens of text plus embeddings.
         max_texts: Most nodes that are opened to text.
+        text_mass: Nodes are opened to text, best first, until their weights, normalised over the
+            kept, reach this share of all: one where one stands out, many where many matter alike.
         max_embeddings: Most of the others that stay embeddings, when `level` is 0.
         margin: Neighbours on each side that are opened along with a node, so that a sentence cut in
             two is read whole.
@@ -53,6 +55,7 @@ class RetrievalConfig:
     level: int = 0
     budget: int = 384
     max_texts: int = 1
+    text_mass: float = 1.0
     max_embeddings: int = 4
     margin: int = 1
     since: float | None = None
@@ -75,6 +78,10 @@ class RetrievalConfig:
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if not 0 < self.text_mass <= 1:
+            raise ConfigError(
+                f"text_mass: expected a share above 0 and up to 1, got {self.text_mass}"
+            )
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise ConfigError(f"until: expected a time after {self.since:g}, got {self.until:g}")
 
@@ -219,13 +226,17 @@ class Retriever:
         self, store: AbstractStore, sources: Mapping[int, Source], kept: Sequence[_Kept]
     ) -> tuple[Hit, ...]:
         """Fit what was kept into the budget, best first, then put it in time order."""
+        if not kept:
+            return ()
         ranked = sorted(kept, key=lambda node: (-node.score, node.id))
+        weights_N = torch.tensor([node.score for node in ranked]).softmax(0)
+        is_enough = (weights_N.cumsum(0) - weights_N >= self._config.text_mass).tolist()
         budget = self._config.budget
         chosen: list[tuple[_Kept, Node, Span, bool]] = []
         num_texts = num_embeddings = 0
         nodes = store.nodes([node.id for node in ranked])
-        for found, node in zip(ranked, nodes, strict=True):
-            is_text = self._config.level == 0 and num_texts < self._config.max_texts
+        for found, node, is_rest in zip(ranked, nodes, is_enough, strict=True):
+            is_text = self._config.level == 0 and num_texts < self._config.max_texts and not is_rest
             span, cost = node.byte_span, 1
             if is_text:
                 span, cost = self._opened(store, sources[found.id.source_id], node)

@@ -24,6 +24,7 @@ RETRIEVAL_DEFAULTS: dict[str, Any] = {
     "budget": 384,
     "level": 0,
     "max_texts": 1,
+    "text_mass": 1.0,
     "max_embeddings": 4,
     "top_c": 16,
     "beam": 256,
@@ -104,6 +105,12 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
         "level", "0 opens the best passages to their text, 1 and above stop at embeddings."
     )
     @_retrieval_option("max_texts", "Most passages that are read as text.")
+    @_retrieval_option(
+        "text_mass",
+        "Passages are read as text, best first, until their weights reach this share of all.",
+        type=float,
+        metavar="SHARE",
+    )
     @_retrieval_option("max_embeddings", "Most passages beside them that stay embeddings.")
     @_retrieval_option("top_c", "Nodes kept at each level for each retrieval token.")
     @_retrieval_option("beam", "Nodes kept at each level in all, if that is more.")
