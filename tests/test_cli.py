@@ -11,13 +11,13 @@ import click
 import pytest
 
 import lmos
-from commands import TEXTS, output, run, texts_in, values, write_notes
+from commands import TEXTS, failure, output, run, texts_in, values, write_notes
 from lmos.cli import main
 from lmos.cli.options import RETRIEVAL_DEFAULTS
 from lmos.model import BaseModel
 from lmos.retriever import STRATEGIES, RetrievalConfig
 from lmos.scorers import SCORERS
-from lmos.session import DEFAULT_RATIOS, DEFAULT_WINDOW
+from lmos.session import DEFAULT_RATIOS, DEFAULT_WINDOW, Session
 from lmos.store.manifest import MASK_MODES, OUTPUT_MODES, SEGMENTERS
 from lmos.store.sqlite import SQLiteStore
 
@@ -208,6 +208,30 @@ def test_append_joins_files_under_one_name(empty: Path, tmp_path: Path) -> None:
         (tmp_path / f"{name}.txt").write_text(f"Part {name}.\n")
     output("add", empty, tmp_path / "a.txt", tmp_path / "b.txt", "--source", "all", "--append")
     assert texts_in(empty) == {"all": "Part a.\nPart b.\n"}
+
+
+def write_adapter(folder: Path, model_folder: Path) -> Path:
+    """An adapter for a model, in a folder of its own."""
+    model = BaseModel.from_pretrained(model_folder)
+    model.is_trained = True
+    model.save_adapter(folder)
+    return folder
+
+
+def test_a_store_remembers_its_adapter(model_folder: Path, tmp_path: Path) -> None:
+    adapter, store = write_adapter(tmp_path / "adapter", model_folder), tmp_path / "life.lmos"
+    made = run("new", store, "--model", model_folder, "--adapter", adapter)
+    assert made.exit_code == 0
+    assert "not trained" not in made.stderr
+    output("add", store, "-", "--source", "diary", stdin="Greta has a bicycle.")
+    asked = run("ask", store, QUESTION, "--max-new-tokens", 1)
+    assert (asked.exit_code, "not trained" in asked.stderr) == (0, False)
+    assert values("status", store)["adapter"] == str(adapter)
+    moved = adapter.rename(tmp_path / "moved")
+    assert "--adapter" in failure("ask", store, QUESTION)
+    output("ask", store, QUESTION, "--max-new-tokens", 1, "--adapter", moved)
+    with Session.open(store, BaseModel.from_pretrained(model_folder, adapter=moved)) as session:
+        assert session.sources()[0].name == "diary"
 
 
 # status, sources

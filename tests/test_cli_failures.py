@@ -361,6 +361,21 @@ def test_an_adapter_that_is_not_there(store: Path, tmp_path: Path) -> None:
     assert "no adapter in" in error
 
 
+def test_an_adapter_that_was_remembered_is_still_compared(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    model = BaseModel.from_pretrained(model_folder)
+    model.is_trained = True
+    model.save_adapter(tmp_path / "adapter")
+    store = tmp_path / "life.lmos"
+    output("new", store, "--model", model_folder, "--adapter", tmp_path / "adapter")
+    model.adapter.retrieval_RD.data[0, 0] += 1
+    model.save_adapter(tmp_path / "adapter")
+    error = failure("ask", store, "question")
+    assert "adapter_hash: the store has" in error
+    assert f"and the adapter '{tmp_path / 'adapter'}'" in error
+
+
 # Questions
 
 

@@ -37,6 +37,7 @@ class BaseModel(Transformer):
     Attributes:
         adapter: Learned inputs and weights.
         is_trained: Whether the adapter was trained; set it after training, before saving.
+        adapter_folder: Where the adapter is, if not in the folder that names the model.
         calibration: What turns evidence into the confidence of an answer, if it was fitted. It is
             saved with the adapter as long as it belongs to it.
     """
@@ -55,6 +56,7 @@ class BaseModel(Transformer):
         self.adapter: Adapter
         self.is_trained: bool
         self.calibration: Calibration | None
+        self.adapter_folder: str | None
         self.new_adapter()
 
     @classmethod
@@ -91,6 +93,8 @@ class BaseModel(Transformer):
         model = cls(_move(module, device), tokenizer, str(path_or_id))
         if adapter is not None:
             model.load_adapter(Path(adapter))
+            if str(adapter) != str(path_or_id):
+                model.adapter_folder = str(Path(adapter).absolute())
         elif has_adapter(Path(name)):
             model.load_adapter(Path(name))
         return model
@@ -203,6 +207,7 @@ class BaseModel(Transformer):
         self.adapter = Adapter(config, self.embedding_scale, seed).to(self.device)
         self.is_trained = False
         self.calibration = None
+        self.adapter_folder = None
 
     def load_adapter(self, folder: Path) -> None:
         """Take the adapter, the LoRA weights and the calibration of `folder`.

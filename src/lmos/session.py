@@ -112,6 +112,7 @@ def make_manifest(
         scoring_layer=model.scoring_layer,
         embedding_width=model.embedding_width,
         key_width=model.key_width,
+        adapter=model.adapter_folder,
     )
 
 
@@ -173,7 +174,7 @@ class Session:
     def open(
         cls, path: str | Path, model: BaseModel | None = None, *, read_only: bool = False
     ) -> Session:
-        """Open a store file, with the model that its manifest names by default.
+        """Open a store file, with the model and adapter that its manifest names by default.
 
         Raises:
             StoreNotFound: There is none.
@@ -181,7 +182,8 @@ class Session:
         """
         store = SQLiteStore.open(Path(path), read_only=read_only)
         try:
-            return cls(model or load_model(store.manifest.base_model), store)
+            named = store.manifest
+            return cls(model or load_model(named.base_model, named.adapter), store)
         except BaseException:
             store.close()
             raise

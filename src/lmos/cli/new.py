@@ -63,7 +63,8 @@ def new(
       lmos new work.lmos --model ./my-model --ratio 32,8
 
     The store is bound to the model, here the shipped one by default, and to these settings for
-    good: what it holds can only be read by the model that wrote it. With --ratio 16,4,4 an
+    good: what it holds can only be read by the model that wrote it. It remembers where model and
+    adapter are, so that no other command needs to be told. With --ratio 16,4,4 an
     embedding of level 1, 2, 3 stands for about 16, 64, 256 tokens.
     """
     from lmos.cli.opening import load_model

@@ -18,11 +18,17 @@ from lmos.cli.output import waiting
 from lmos.errors import ModelError
 from lmos.model import BaseModel
 from lmos.session import Session
+from lmos.store import Manifest
 from lmos.store.sqlite import SQLiteStore
 
 
-def load_model(choice: ModelChoice, default: str) -> BaseModel:
-    """Load the model that was named, or `default`; say on standard error if it is untrained.
+def load_model(choice: ModelChoice, default: str, default_adapter: str | None = None) -> BaseModel:
+    """Load the model that was named, or the default; say on standard error if it is untrained.
+
+    Args:
+        choice: What the user named.
+        default: In place of a model.
+        default_adapter: In place of an adapter; `None` for the one in the model's folder.
 
     Raises:
         ModelError: It cannot be loaded or used.
@@ -30,7 +36,11 @@ def load_model(choice: ModelChoice, default: str) -> BaseModel:
     name = choice.name or default
     with warnings.catch_warnings(record=True) as caught, waiting(f"loading {name}"):
         warnings.simplefilter("always", session.UntrainedWarning)
-        model = session.load_model(name, choice.adapter, trust_remote_code=choice.trust_remote_code)
+        model = session.load_model(
+            name,
+            choice.adapter or default_adapter,
+            trust_remote_code=choice.trust_remote_code,
+        )
     for warning in caught:
         click.echo(f"warning: {warning.message}", err=True)
     return model
@@ -46,12 +56,26 @@ def open_session(path: Path, choice: ModelChoice, *, read_only: bool) -> Iterato
     """
     with SQLiteStore.open(path, read_only=read_only) as store:
         try:
-            model = load_model(choice, default=store.manifest.base_model)
+            model = load_model(choice, store.manifest.base_model, store.manifest.adapter)
         except ModelError as error:
-            if choice.name is not None:
+            if _is_named(choice, store.manifest):
                 raise
-            raise ModelError(
-                f"{error}\nThe store was made with this model; if it is elsewhere now, name its "
-                "folder with --model"
-            ) from error
+            raise ModelError(f"{error}\n{_where_it_was(store.manifest)}") from error
         yield Session(model, store)
+
+
+def _is_named(choice: ModelChoice, manifest: Manifest) -> bool:
+    """Whether the user named all that the store would be opened with."""
+    return choice.name is not None and (choice.adapter is not None or manifest.adapter is None)
+
+
+def _where_it_was(manifest: Manifest) -> str:
+    if manifest.adapter is None:
+        return (
+            f"The store was made with {manifest.base_model}; if it is elsewhere now, name its "
+            "folder with --model"
+        )
+    return (
+        f"The store was made with {manifest.base_model} and the adapter {manifest.adapter}; if "
+        "one is elsewhere now, name its folder with --model or --adapter"
+    )

@@ -40,7 +40,7 @@ class ModelChoice:
 
     Attributes:
         name: Of a shipped model, a folder or a name on the Hub; `None` for the store's own.
-        adapter: Folder of the adapter; `None` for the one in the model's folder.
+        adapter: Folder of the adapter; `None` for the store's own, or that in the model's folder.
         trust_remote_code: Whether Python code that comes with the model may run.
     """
 

@@ -45,6 +45,7 @@ def _measure(path: Path) -> dict[str, Any]:
         "store": str(path),
         "model": manifest.base_model,
         "model_hash": manifest.base_hash,
+        "adapter": manifest.adapter,
         "adapter_hash": manifest.adapter_hash,
         "ratios": manifest.ratios,
         "windows": manifest.windows,
@@ -79,7 +80,7 @@ def _table(values: dict[str, Any]) -> Table:
         + (f", {values['bytes_per_token']:.0f} bytes a token" if values["tokens"] else ""),
         "model": printable(values["model"]),
         "weights": values["model_hash"][:12],
-        "adapter": values["adapter_hash"][:12],
+        "adapter": " ".join([values["adapter_hash"][:12], printable(values["adapter"] or "")]),
         "modes": f"mask {values['mask']}, output {values['output']}, "
         f"segmenter {values['segmenter']}, windows of {values['windows'][0]} tokens",
     }

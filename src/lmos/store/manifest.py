@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from lmos.errors import ConfigError, StoreCorrupt, StoreMismatch
 
 FORMAT_VERSION = 1
+_NAMES = ("base_model", "adapter")
+"""What a model is called; its hashes say which one it is."""
 MASK_MODES = ("window", "strict")
 OUTPUT_MODES = ("residual", "paper")
 SEGMENTERS = ("sentence", "fixed")
@@ -33,6 +35,7 @@ class Manifest:
         scoring_layer: Layer whose attention keys are stored.
         embedding_width: D.
         key_width: Numbers in one stored key.
+        adapter: Where the adapter is, if not beside the base model.
         dtype: Of stored embeddings and keys: `bfloat16` or `float16`.
         format_version: Of the file.
     """
@@ -49,6 +52,7 @@ class Manifest:
     scoring_layer: int
     embedding_width: int
     key_width: int
+    adapter: str | None = None
     dtype: str = "bfloat16"
     format_version: int = FORMAT_VERSION
 
@@ -115,7 +119,7 @@ class Manifest:
         pairs = [
             (field.name, getattr(self, field.name), getattr(other, field.name))
             for field in fields(self)
-            if field.name != "base_model"
+            if field.name not in _NAMES
         ]
         differences = [
             f"  {name}: the store has {mine!r}, you brought {yours!r}"
@@ -123,8 +127,9 @@ class Manifest:
             if mine != yours
         ]
         if differences:
+            adapter = "" if self.adapter is None else f" and the adapter {self.adapter!r}"
             raise StoreMismatch(
                 "the store was written by another model:\n"
                 + "\n".join(differences)
-                + f"\nOpen it with {self.base_model!r}, or add the sources to a new store."
+                + f"\nOpen it with {self.base_model!r}{adapter}, or add the sources to a new store."
             )
