@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.babilong import babilong
 from benchmarks.facts import facts
+from lmos.cli.failures import FailingGroup
 
 
-@click.group()
+@click.group(cls=FailingGroup)
 def main() -> None:
     """Measure a model on data that it has never seen, controls in the same table."""
 
 
-main.add_command(facts)
+for command in (facts, babilong):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

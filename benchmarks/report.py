@@ -64,8 +64,30 @@ def environment() -> dict[str, Any]:
     }
 
 
-def save_json(path: Path | None, result: Mapping[str, Any]) -> None:
-    """Write a result, with the environment that it was taken in."""
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({**environment(), **result}, indent=2) + "\n")
+def save_json(
+    path: Path | None,
+    benchmark: str,
+    model: str,
+    settings: Mapping[str, Any],
+    cells: Sequence[Mapping[str, Any]],
+) -> None:
+    """Write a result: what was measured, how, where and when; nothing without a path.
+
+    Args:
+        path: Its folder is made.
+        benchmark: Name of the command.
+        model: As the user named it.
+        settings: What else shaped the figures.
+        cells: One object a row of the tables, with its labels and its figures.
+    """
+    if path is None:
+        return
+    result = {
+        "benchmark": benchmark,
+        "model": model,
+        **environment(),
+        "settings": settings,
+        "cells": cells,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2, default=str) + "\n", encoding="utf-8")

@@ -451,3 +451,17 @@ def test_a_level_that_the_store_lacks_is_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=r"level: expected 0\.\.3 for this store, got 4"):
         retrieve(tiny_llama, store, level=4)
+
+
+# What others found
+
+
+def test_nodes_that_another_search_found_are_opened_as_a_walk_opens_its_own(
+    tiny_llama: BaseModel, store: AbstractStore
+) -> None:
+    config = RetrievalConfig(budget=60, max_texts=3)
+    found = Retriever(tiny_llama, config).retrieve(store, ASKED)
+    opened = Retriever(tiny_llama, config).open(store, found.walk[-1].kept)
+    assert [replace(hit, path=()) for hit in found.hits] == [
+        replace(hit, path=()) for hit in opened
+    ]

@@ -183,6 +183,11 @@ class Retriever:
         kept, walk = self._descend(store, roots, target, score)
         return Retrieval(self._hits(store, sources, kept), walk)
 
+    def open(self, store: AbstractStore, ranked: Iterable[tuple[NodeId, float]]) -> tuple[Hit, ...]:
+        """Open nodes that another search found and scored, as a walk opens its own."""
+        sources = {source.source_id: source for source in store.sources()}
+        return self._hits(store, sources, [_Kept(node_id, score) for node_id, score in ranked])
+
     def _descend(
         self, store: AbstractStore, root_ids: Sequence[NodeId], target: int, score: _Score
     ) -> tuple[list[_Kept], tuple[LevelTrace, ...]]:

@@ -65,6 +65,13 @@ class MemoryStore(AbstractStore):
         self._next_source_id = 1
         self._trees: dict[int, _Tree] = {}
 
+    def copy(self) -> MemoryStore:
+        """A store with the same content, which changes on its own; tensors are shared."""
+        twin = MemoryStore(self._manifest)
+        twin._version, twin._next_source_id = self._version, self._next_source_id
+        twin._trees = dict(self._trees)
+        return twin
+
     @property
     def manifest(self) -> Manifest:
         return self._manifest

@@ -1,0 +1,98 @@
+"""Stores that last as long as a benchmark, and the level-1 nodes in them.
+
+Knows sources, bytes and nodes; knows neither questions nor how they are answered.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lmos.model import BaseModel
+from lmos.nodes import NodeId, Source, Span
+from lmos.scorers import node_keys
+from lmos.session import DEFAULT_RATIOS, Session, make_manifest
+from lmos.store import AbstractStore
+from lmos.store.memory import MemoryStore
+
+
+class Place(NamedTuple):
+    """Bytes of a source, such as the sentence that answers a question."""
+
+    source: str
+    span: Span
+
+
+def new_session(model: BaseModel, ratios: tuple[int, ...] = DEFAULT_RATIOS) -> Session:
+    """An empty store in memory; what it keeps is rounded as in a file."""
+    return Session(model, MemoryStore(make_manifest(model, ratios)))
+
+
+def leaves_of(store: AbstractStore, place: Place) -> list[NodeId]:
+    """The level-1 nodes that overlap a place."""
+    source = store.source(place.source)
+    first = _leaf_at(store, source.source_id, source.level_counts[0], place.span.start)
+    last = _leaf_at(store, source.source_id, source.level_counts[0], place.span.stop - 1)
+    return [NodeId(source.source_id, 1, index) for index in range(first, last + 1)]
+
+
+def _leaf_at(store: AbstractStore, source_id: int, num_leaves: int, byte: int) -> int:
+    low, high = 0, num_leaves - 1
+    while low < high:
+        middle = (low + high) // 2
+        (node,) = store.nodes([NodeId(source_id, 1, middle)])
+        low, high = (low, middle) if node.byte_span.stop > byte else (middle + 1, high)
+    return low
+
+
+class Leaves:
+    """All level-1 nodes of a store, with what a search over them needs, made when it is asked for.
+
+    Args:
+        model: The one that wrote the store.
+        store: Must not change.
+    """
+
+    def __init__(self, model: BaseModel, store: AbstractStore) -> None:
+        self._model = model
+        self._store = store
+
+    @cached_property
+    def ids(self) -> list[NodeId]:
+        """In order of source and index."""
+        return self._store.level_ids(1)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What each leaf stands for."""
+        sources = {node_id.source_id for node_id in self.ids}
+        texts = {source_id: self._store.text(source_id) for source_id in sources}
+        return [
+            texts[node.id.source_id][slice(*node.byte_span)].decode(errors="replace")
+            for node in self._store.nodes(self.ids)
+        ]
+
+    @cached_property
+    def mean_keys(self) -> Float[Tensor, "N K"]:
+        """Keys of the mean of each leaf's token embeddings: a compressor that learned nothing."""
+        means = [self._means(source) for source in self._store.sources()]
+        with torch.no_grad():
+            return torch.cat(
+                [
+                    node_keys(self._model, means_ND, 1, self._model.scoring_layer)
+                    for means_ND in torch.split(torch.cat(means), 8192)
+                ]
+            )
+
+    @torch.no_grad()
+    def _means(self, source: Source) -> Float[Tensor, "N D"]:
+        ids = [i for window in self._store.windows(source.source_id) for i in window.token_ids]
+        x_TD = self._model.embed(torch.tensor(ids, device=self._model.device)).float()
+        count = source.level_counts[0]
+        nodes = self._store.nodes([NodeId(source.source_id, 1, index) for index in range(count)])
+        means_1ND = torch.stack([x_TD[slice(*node.children)].mean(0) for node in nodes])[None]
+        return self._model.adapter.to_input_scale(means_1ND)[0]
