@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import random
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from lmos.errors import SourceNotFound, StoreError
 from lmos.nodes import NodeId, Span
@@ -341,67 +337,3 @@ def test_memory_keeps_gradients_and_full_precision() -> None:
     for gradient in torch.autograd.grad(total, [embeddings, keys]):
         assert gradient[:4].mean(1).tolist() == [1, 0, 1, 0]
     assert torch.equal(store.keys(ids)[2], keys[0])
-
-
-class TwoStores(RuleBasedStateMachine):
-    """Whatever is done to both stores, they show the same, and all laws hold."""
-
-    NAMES = st.sampled_from(["a", "b", "c"])
-
-    @initialize()
-    def make(self) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "context.lmos"
-        self.memory = MemoryStore(MANIFEST)
-        self.disk = SQLiteStore.create(self.path, MANIFEST)
-        self.texts: dict[str, bytes] = {}
-
-    @rule(
-        name=NAMES,
-        more=st.binary(max_size=120),
-        kept=st.integers(0, 400),
-        rewrite=st.integers(0, 3),
-    )
-    def put(self, name: str, more: bytes, kept: int, rewrite: int) -> None:
-        old = self.texts.get(name, b"")
-        self.texts[name] = old[:kept] + more
-        sources = [
-            put_text(store, name, old, self.texts[name], rewrite=rewrite)
-            for store in (self.memory, self.disk)
-        ]
-        assert sources[0] == sources[1]
-
-    @rule(name=NAMES)
-    def delete(self, name: str) -> None:
-        for store in (self.memory, self.disk):
-            if name in self.texts:
-                store.delete_source(name)
-            else:
-                with pytest.raises(SourceNotFound):
-                    store.delete_source(name)
-        self.texts.pop(name, None)
-
-    @rule()
-    def reopen(self) -> None:
-        self.disk.close()
-        assert [path.name for path in Path(self.folder.name).iterdir()] == ["context.lmos"]
-        self.disk = SQLiteStore.open(self.path)
-
-    @invariant()
-    def same(self) -> None:
-        seen = observe(self.disk)
-        assert seen == observe(self.memory)
-        assert seen["faults"] == []
-        assert self.disk.version == self.memory.version
-        texts = [self.texts[source.name] for source in self.disk.sources()]
-        assert seen["texts"] == texts
-
-    def teardown(self) -> None:
-        self.disk.close()
-        self.folder.cleanup()
-
-
-TestTwoStores = TwoStores.TestCase
-TestTwoStores.settings = settings(
-    deadline=None, max_examples=30, stateful_step_count=12, derandomize=True
-)
