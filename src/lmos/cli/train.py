@@ -69,6 +69,13 @@ def _rate_options(command: Any) -> Any:
     help="Share of contexts made of real passages with questions.",
 )
 @click.option(
+    "--example-share",
+    default=0.5,
+    show_default=True,
+    metavar="X",
+    help="Share of contexts made of the examples in .jsonl files, if there are any.",
+)
+@click.option(
     "--scoring-layer",
     type=int,
     metavar="N",
@@ -85,6 +92,7 @@ def train(
     steps: int,
     batches: int,
     passage_share: float,
+    example_share: float,
     scoring_layer: int | None,
     checkpoint_every: int,
     seed: int,
@@ -92,6 +100,10 @@ def train(
     **rates: float,
 ) -> None:
     r"""Teach a model to compress, retrieve and answer.
+
+    The data folder holds text, from which tasks are cut, and, if you have them, examples in .jsonl
+    files, one a line: {"context": ["a passage", ...], "question": "...", "answer": "...", "gold": [0]},
+    where gold says which passages are needed.
 
     The trained model is OUT/model; use it with `lmos new STORE --model OUT/model`. A run that was
     interrupted goes on, exactly, when the same command is given with --resume. Several processes
@@ -127,6 +139,7 @@ def train(
         lora_rank=lora_rank,
         full=full,
         passage_share=passage_share,
+        example_share=example_share,
         scoring_layer=scoring_layer,
     )
     with training_bar(steps) as progress:

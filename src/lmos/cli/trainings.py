@@ -28,7 +28,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Path(path_type=Path),
         required=True,
         metavar="FOLDER",
-        help="Folder of .txt and .md files; SQuAD and FairytaleQA in it are used too.",
+        help="Folder of .txt and .md files, and of questions: .jsonl, SQuAD, FairytaleQA.",
     )
     @click.option(
         "--exclude", multiple=True, metavar="GLOB", help="File names to leave out; can be repeated."

@@ -6,6 +6,7 @@ quoted from the text itself. Knows text and byte spans; knows no tokens.
 
 from __future__ import annotations
 
+import abc
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -138,7 +139,15 @@ def quote_questions(rng: random.Random, text: str, count: int) -> list[GoldQuest
     return questions
 
 
-class ContextSampler:
+class AbstractSampler(abc.ABC):
+    """Where the contexts of a training come from."""
+
+    @abc.abstractmethod
+    def sample(self, rng: random.Random, num_chars: int, num_questions: int) -> Context:
+        """A context of about `num_chars` characters with about `num_questions` questions."""
+
+
+class ContextSampler(AbstractSampler):
     """Draws training contexts: books with facts, stories and examples hidden in them, articles.
 
     Args:
@@ -162,7 +171,7 @@ class ContextSampler:
         self._passage_share = passage_share if self._articles else 0.0
 
     def sample(self, rng: random.Random, num_chars: int, num_questions: int) -> Context:
-        """A context of about `num_chars` characters with about `num_questions` questions."""
+        """See `AbstractSampler.sample`."""
         if rng.random() < self._passage_share:
             return self._article(rng, num_chars, num_questions)
         num_hidden = max(1, round(num_questions * rng.uniform(0.5, 0.9)))

@@ -33,17 +33,20 @@ def is_held_out(name: str, fraction: float = HELD_OUT_FRACTION) -> bool:
     return zlib.crc32(name.encode()) % 10_000 < fraction * 10_000
 
 
-def iter_text_files(
-    folder: Path, exclude: Sequence[str] = (), skip_folders: Sequence[str] = ()
+def iter_files(
+    folder: Path,
+    exclude: Sequence[str] = (),
+    skip_folders: Sequence[str] = (),
+    suffixes: Sequence[str] = TEXT_SUFFIXES,
 ) -> Iterator[tuple[str, Path]]:
-    """Yield `(name, path)` of every text file below `folder`, in name order.
+    """Yield `(name, path)` of every file below `folder` with such a suffix, in name order.
 
     The name is the file's own (no folders), so that a split decided by name stays the same
     wherever the corpus lies. `exclude` holds glob patterns of names to leave out,
     `skip_folders` the names of folders.
     """
     for path in sorted(folder.rglob("*"), key=lambda path: path.name):
-        if path.suffix not in TEXT_SUFFIXES or path.name in ("SOURCE.txt", "README.md"):
+        if path.suffix not in suffixes or path.name in ("SOURCE.txt", "README.md"):
             continue
         if set(path.relative_to(folder).parts[:-1]) & set(skip_folders):
             continue
@@ -74,14 +77,18 @@ def read_documents(
     if not folder.is_dir():
         raise DataError(f"expected a folder of text files, got {folder}, which is not a folder")
     documents = []
-    for name, path in iter_text_files(folder, exclude, skip_folders):
+    files = list(iter_files(folder, exclude, skip_folders))
+    for name, path in files:
         if is_held_out(name) != held_out:
             continue
         text = path.read_text(encoding="utf-8", errors="replace").lstrip("\ufeff")
         documents.append(Document(name, text[:max_document_chars]))
     if not documents:
         split = "held-out" if held_out else "training"
-        raise DataError(f"{folder} holds no text file for the {split} split; add .txt files")
+        found = f"{len(files)} of the other split, which the names decide" if files else "none"
+        raise DataError(
+            f"{folder} holds no text file for the {split} split ({found}); add .txt files"
+        )
     return documents
 
 

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lmos.training.corpus import PassageSampler, read_documents
+from lmos.training.corpus import Document, PassageSampler, iter_files, read_documents
+from lmos.training.examples import EXAMPLE_SUFFIX, Example, read_examples
 from lmos.training.questions import PassageQuestion, read_fairytaleqa, read_squad
 
 MAX_DOCUMENT_CHARS = 600_000
@@ -20,8 +21,9 @@ class DataConfig:
     """What to train on.
 
     Attributes:
-        folder: Searched for text files, for SQuAD files (`train-v1.1*.json`) and for FairytaleQA
-            (a folder with `section-stories` and `questions`).
+        folder: Searched for text files, for examples (`.jsonl`, see `training.examples`), for SQuAD
+            files (`train-v1.1*.json`) and for FairytaleQA (a folder with `section-stories` and
+            `questions`).
         exclude: Glob patterns of file names to leave out, such as a demo's book.
         skip_folders: Names of folders below `folder` that hold other things than running text.
     """
@@ -37,14 +39,20 @@ class TrainingData:
 
     passages: PassageSampler
     questions: list[PassageQuestion] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
 
 
 def read_data(config: DataConfig, *, held_out: bool = False) -> TrainingData:
-    """Read one split.
+    """Read one split. Examples are all for training; where there are only they, they are the text.
 
     Raises:
-        DataError: There is no text.
+        DataError: There is no text, or a file is not as expected.
     """
+    examples = [] if held_out else _read_all_examples(config)
+    if examples and not any(iter_files(config.folder, config.exclude, config.skip_folders)):
+        contexts = dict.fromkeys(example.context for example in examples)
+        documents = [Document("", "\n".join(context)) for context in contexts]
+        return TrainingData(PassageSampler(documents), examples=examples)
     documents = read_documents(
         config.folder,
         held_out=held_out,
@@ -57,7 +65,12 @@ def read_data(config: DataConfig, *, held_out: bool = False) -> TrainingData:
         questions += read_squad(path, held_out=held_out)
     for path in sorted(config.folder.rglob("section-stories")):
         questions += read_fairytaleqa(path.parent, held_out=held_out)
-    return TrainingData(PassageSampler(documents), questions)
+    return TrainingData(PassageSampler(documents), questions, examples)
+
+
+def _read_all_examples(config: DataConfig) -> list[Example]:
+    files = iter_files(config.folder, config.exclude, config.skip_folders, (EXAMPLE_SUFFIX,))
+    return [example for _, path in files for example in read_examples(path)]
 
 
 def describe(config: DataConfig, data: TrainingData) -> dict[str, Any]:
@@ -67,4 +80,5 @@ def describe(config: DataConfig, data: TrainingData) -> dict[str, Any]:
         "folder": str(config.folder),
         "characters": data.passages.num_chars,
         "questions": sum(len(question.pairs) for question in data.questions),
+        "examples": len(data.examples),
     }

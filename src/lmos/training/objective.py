@@ -26,7 +26,7 @@ from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_b
 from lmos.scorers import query_vectors
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
-from lmos.training.contexts import Context, ContextSampler, GoldQuestion
+from lmos.training.contexts import AbstractSampler, Context, GoldQuestion
 
 IGNORE = -100
 _AT_LEAST_ONE = ("contexts", "min_windows", "questions", "readings", "reconstructions")
@@ -117,7 +117,7 @@ class CompressionObjective:
         self,
         model: BaseModel,
         manifest: Manifest,
-        sampler: ContextSampler,
+        sampler: AbstractSampler,
         config: CompressionConfig,
         base_objective: Callable[[int], tuple[Tensor, dict[str, float]]],
         seed: int,

@@ -13,15 +13,18 @@ from typing import Any
 
 import torch
 
-from lmos.errors import ConfigError
+from lmos.errors import ConfigError, DataError
 from lmos.model import BaseModel
+from lmos.prompts import answer_text, question_after, question_before
 from lmos.released import resolve_model
+from lmos.scorers import query_room
 from lmos.session import DEFAULT_RATIOS, make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.checkpoint import write_folder
-from lmos.training.contexts import ContextSampler
+from lmos.training.contexts import AbstractSampler, ContextSampler
 from lmos.training.curves import write_curves
 from lmos.training.data import DataConfig, TrainingData, describe, read_data
+from lmos.training.examples import Example, ExampleSampler, MixedSampler
 from lmos.training.loop import LoopConfig, Objective, Progress, run_loop
 from lmos.training.objective import CompressionObjective
 from lmos.training.pretrain import PretrainConfig, PretrainObjective
@@ -50,6 +53,8 @@ class TrainConfig:
             are trained in full, larger ones by LoRA of rank 16.
         base_mixture: The base model's own tasks, kept up along the way.
         passage_share: Share of contexts made of real passages with questions.
+        example_share: Share of contexts made of the user's own examples, where there are any; the
+            passages are a share of the others.
         scoring_layer: Whose queries and keys score nodes; at 60 % of the depth by default.
     """
 
@@ -61,11 +66,14 @@ class TrainConfig:
     full: bool = False
     base_mixture: PretrainConfig = BASE_MIXTURE
     passage_share: float = 0.4
+    example_share: float = 0.5
     scoring_layer: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.passage_share <= 1:
-            raise ConfigError(f"passage_share: expected 0 to 1, got {self.passage_share}")
+        for name in ("passage_share", "example_share"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1:
+                raise ConfigError(f"{name}: expected 0 to 1, got {share}")
         if self.full and self.lora_rank is not None:
             raise ConfigError("expected all weights or LoRA weights to be trained, got both")
 
@@ -161,12 +169,39 @@ def _objective(model: BaseModel, data: TrainingData, config: TrainConfig) -> Sta
     base_objective = PretrainObjective(model, data.passages, data.questions, mixture, seed)
     base_objective.curriculum.num_facts = mixture.max_facts
     manifest = make_manifest(model, DEFAULT_RATIOS)
-    sampler = ContextSampler(data.passages, data.questions, config.passage_share)
+    sampler: AbstractSampler = ContextSampler(data.passages, data.questions, config.passage_share)
+    if data.examples:
+        require_room(model, data.examples)
+        sampler = MixedSampler(ExampleSampler(data.examples), sampler, config.example_share)
     objectives = [
         CompressionObjective(model, manifest, sampler, stage.objective, base_objective, seed)
         for stage in config.stages
     ]
     return StagedObjective(objectives, StageProgress(config.stages, config.loop.num_steps))
+
+
+def require_room(model: BaseModel, examples: Sequence[Example]) -> None:
+    """Check that every question fits, and can be read and answered together with its passages.
+
+    Raises:
+        DataError: The first example that does not fit, by file and line.
+    """
+    for example in examples:
+        question = len(model.encode(example.question).ids)
+        if question > query_room(model):
+            raise DataError(
+                f"{example.place}: the question takes {question} tokens; {model.name} has room "
+                f"for {query_room(model)}"
+            )
+        needed = "\n".join(example.context[index] for index in example.gold)
+        prompt = question_before(example.question) + needed + question_after(example.question)
+        length = len(model.encode(prompt + answer_text(example.answer)).ids)
+        if length > model.max_positions:
+            raise DataError(
+                f"{example.place}: the question, the passages that it needs and the answer take "
+                f"{length} tokens; {model.name} has room for {model.max_positions}. Cut the "
+                "passages into shorter ones"
+            )
 
 
 def _settings(config: TrainConfig, data: TrainingData, base_hash: str) -> dict[str, Any]:
