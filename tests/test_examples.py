@@ -106,7 +106,9 @@ def test_gold_is_where_the_answer_stands_or_else_the_whole_passage() -> None:
 
 
 def test_a_context_holds_whole_examples_until_it_is_long_enough() -> None:
-    examples = [example(f"Passage {number} is short.", question=f"{number}?") for number in range(9)]
+    examples = [
+        example(f"Passage {number} is short.", question=f"{number}?") for number in range(9)
+    ]
     sampler = ExampleSampler(examples)
     short = sampler.sample(random.Random(0), 50, 9)
     assert len(short.questions) == 3

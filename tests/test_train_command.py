@@ -41,6 +41,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     for name in ("ferry.txt", "quay.md", "dawn.txt"):
         (folder / name).write_text(PROSE)
+    passages = ["The ferry is called Swan.", "Its captain is Eva."]
+    asked = {"context": passages, "question": "Who is the captain?", "answer": "Eva", "gold": [1]}
+    (folder / "mine.jsonl").write_text(json.dumps(asked) + "\n")
     return folder
 
 
@@ -82,6 +85,7 @@ def test_a_model_is_trained_and_used(base: Path, data: Path, stages: Path, tmp_p
     assert told["base_hash"] == before
     assert [stage["name"] for stage in told["stages"]] == ["find", "read"]
     assert told["stages"][0]["objective"]["contexts"] == 1
+    assert told["data"]["examples"] == 1
     (row,) = map(json.loads, (out / "metrics.jsonl").read_text().splitlines())
     assert row["step"] == 4
     assert 1 < row["stage"] < 2

@@ -101,9 +101,11 @@ def train(
 ) -> None:
     r"""Teach a model to compress, retrieve and answer.
 
-    The data folder holds text, from which tasks are cut, and, if you have them, examples in .jsonl
-    files, one a line: {"context": ["a passage", ...], "question": "...", "answer": "...", "gold": [0]},
-    where gold says which passages are needed.
+    The data folder holds text, from which tasks are cut, and, if you have them, examples of your
+    own in .jsonl files, one a line, where gold says which passages the answer needs:
+
+    \b
+      {"context": ["a passage", "another"], "question": "Who?", "answer": "Eva", "gold": [0]}
 
     The trained model is OUT/model; use it with `lmos new STORE --model OUT/model`. A run that was
     interrupted goes on, exactly, when the same command is given with --resume. Several processes

@@ -1,8 +1,8 @@
 """The user's own examples: JSONL in, contexts with questions out.
 
-One object a line: `{"context": ["a passage", ...], "question": "...", "answer": "...", "gold": [0]}`,
-where `gold` holds the indices of the passages that are needed for the answer; other keys are left
-alone. Knows text; does not know tokens.
+One object a line: `{"context": ["a passage", ...], "question": "...", "answer": "...", "gold":
+[0]}`, where `gold` holds the indices of the passages that are needed for the answer; other keys are
+left alone. Knows text; does not know tokens.
 """
 
 from __future__ import annotations
