@@ -381,7 +381,7 @@ def info_nce(
     return losses_Q.mean()
 
 
-def _stack(masks: Sequence[Bool[Tensor, "G N"]]) -> Bool[Tensor, "Q G N"]:
+def _stack(masks: Sequence[Bool[Tensor, "_ N"]]) -> Bool[Tensor, "Q G N"]:
     longest = max(len(mask_GN) for mask_GN in masks)
     return torch.stack([F.pad(mask_GN, (0, 0, 0, longest - len(mask_GN))) for mask_GN in masks])
 
