@@ -34,7 +34,8 @@ class PretrainConfig:
     Attributes:
         window: Tokens in a training sequence, filled with as many readings as fit.
         batch_size: Sequences in a step.
-        copy_window: Tokens in a sequence until copying is learned; the batch grows to match.
+        short_window: Tokens in a sequence while it copies or reads one fact alone; the batch grows
+            to match.
         text_share: Share of sequences of plain text.
         copy_share: Share of copy sequences once facts have begun.
         passage_share: Share of readings of real passages with their questions.
@@ -50,16 +51,16 @@ class PretrainConfig:
 
     window: int = 256
     batch_size: int = 32
-    copy_window: int = 96
-    text_share: float = 0.1
-    copy_share: float = 0.1
-    passage_share: float = 0.1
+    short_window: int = 128
+    text_share: float = 0.04
+    copy_share: float = 0.08
+    passage_share: float = 0.03
     story_share: float = 0.25
     episode_share: float = 0.08
     update_share: float = 0.1
     unknown_share: float = 0.08
     facts_after: float = 0.6
-    advance_at: float = 0.8
+    advance_at: float = 0.88
     max_facts: int = 16
 
 
@@ -133,8 +134,7 @@ class PretrainObjective:
         """The loss of one step, and the accuracies of its learned tokens by task."""
         rng = random.Random(self._seed * 1_000_003 + step)
         config = self._config
-        is_copying = self.curriculum.num_facts == 0
-        window = config.copy_window if is_copying else config.window
+        window = config.window if self.curriculum.num_facts > 1 else config.short_window
         batch = [self._row(rng, window) for _ in range(config.batch_size * config.window // window)]
         rows = _pack(batch, window)
         # Logits are made only where something is learned: the vocabulary is most of the cost.
