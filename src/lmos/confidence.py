@@ -112,8 +112,9 @@ class Calibration:
     def save(self, folder: Path) -> None:
         """Write `lmos_calibration.json` into a model or adapter folder."""
         values = {"format": CALIBRATION_FORMAT, **asdict(self)}
-        path = folder / CALIBRATION_FILE
-        path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        part = folder / f"{CALIBRATION_FILE}.part"
+        part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        part.replace(folder / CALIBRATION_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> Calibration | None:

@@ -231,8 +231,8 @@ class BaseModel(Transformer):
         self.calibration = Calibration.load(folder)
         if self.calibration is not None and self.calibration.adapter_hash != self.adapter_hash:
             raise ModelError(
-                f"{folder / CALIBRATION_FILE} was fitted for another adapter; "
-                f"fit it again: lmos calibrate {folder} --data FOLDER"
+                f"{folder / CALIBRATION_FILE} was fitted for another adapter; delete it, and fit "
+                "it again with lmos calibrate"
             )
 
     def add_lora(self, rank: int) -> None:

@@ -11,6 +11,7 @@ import click
 from lmos import __version__
 from lmos.cli.add import add
 from lmos.cli.ask import ask
+from lmos.cli.calibrate import calibrate
 from lmos.cli.chat import chat
 from lmos.cli.failures import FailingGroup
 from lmos.cli.forget import forget
@@ -22,7 +23,10 @@ from lmos.cli.status import status
 from lmos.cli.train import train
 from lmos.cli.verify import verify
 
-_COMMANDS = (new, add, ask, chat, retrieve, sources, status, forget, verify, pretrain, train)
+_COMMANDS = (
+    *(new, add, ask, chat, retrieve, sources, status, forget, verify),
+    *(pretrain, train, calibrate),
+)
 
 
 @click.group("lmos", cls=FailingGroup, context_settings={"help_option_names": ["-h", "--help"]})

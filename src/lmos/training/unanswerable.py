@@ -1,0 +1,151 @@
+"""Texts with questions of which about half have no answer there, and say so.
+
+Facts, stories and rules in books, and passages of articles: what one half of the questions is about
+is left out of the text. Knows text; knows no tokens.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lmos.training.classification import make_episode
+from lmos.training.contexts import Hidden, hide
+from lmos.training.corpus import PassageSampler
+from lmos.training.facts import TRAINING_FAMILIES, Fact, make_facts
+from lmos.training.questions import PassageQuestion
+from lmos.training.stories import make_story
+from lmos.training.words import WordBank
+
+_STORY_SHARE = 0.4
+_EPISODE_SHARE = 0.15
+_STORY_QUESTIONS = 3
+_SHORT_WORD = 3
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question and its answer; `None` if the text does not hold one."""
+
+    question: str
+    answer: str | None
+
+
+@dataclass(frozen=True)
+class HalfAnswered:
+    """A text and what is asked of it."""
+
+    text: str
+    asked: tuple[Asked, ...]
+
+
+class HalfAnsweredSampler:
+    """Draws texts and questions, half of them without an answer.
+
+    Args:
+        passages: Books, to hide things in.
+        questions: Real passages with questions; may be empty.
+        passage_share: Share of texts made of real passages.
+    """
+
+    def __init__(
+        self,
+        passages: PassageSampler,
+        questions: Sequence[PassageQuestion],
+        passage_share: float = 0.3,
+    ) -> None:
+        self._passages = passages
+        self._words = WordBank(held_out=False, wild=passages.words())
+        by_title: dict[str, list[PassageQuestion]] = defaultdict(list)
+        for question in questions:
+            by_title[question.title].append(question)
+        self._articles = [article for article in by_title.values() if len(article) > 1]
+        self._passage_share = passage_share if self._articles else 0.0
+
+    def sample(self, rng: random.Random, num_chars: int, num_questions: int) -> HalfAnswered:
+        """A text of about `num_chars` characters and about `num_questions` questions."""
+        if rng.random() < self._passage_share:
+            return self._from_articles(rng, num_chars, num_questions)
+        return self._from_books(rng, num_chars, num_questions)
+
+    def _from_books(self, rng: random.Random, num_chars: int, num_questions: int) -> HalfAnswered:
+        """What is hidden between the sentences of a book, and as much that is told nowhere."""
+        facts = make_facts(rng, self._words, TRAINING_FAMILIES, num_questions)
+        told, untold = ([_hidden(fact) for fact in facts[start::2]] for start in (0, 1))
+        if rng.random() < _STORY_SHARE:
+            for groups in (told, untold):
+                groups[:_STORY_QUESTIONS] = [self._story(rng)]
+        if rng.random() < _EPISODE_SHARE:
+            for groups in (told, untold):
+                groups[-1] = self._episode(rng)
+        text = hide(rng, self._passages.sample(rng, num_chars), told).text
+        sentences = " ".join(sentence for group in told for sentence in group.sentences)
+        asked = [Asked(question, answer) for question, answer in _pairs(told)]
+        asked += [
+            Asked(question, None)
+            for question, _ in _pairs(untold)
+            if not _is_about(sentences, question)
+        ]
+        return HalfAnswered(text, tuple(asked))
+
+    def _story(self, rng: random.Random) -> Hidden:
+        story = make_story(rng, self._words, rng.randint(3, 20), _STORY_QUESTIONS)
+        asked = tuple((each.question, each.answer, each.relevant) for each in story.questions)
+        return Hidden(story.sentences, asked)
+
+    def _episode(self, rng: random.Random) -> Hidden:
+        episode = make_episode(rng, self._words)
+        return Hidden(episode.examples, ((episode.query, episode.answer, episode.relevant),))
+
+    def _from_articles(
+        self, rng: random.Random, num_chars: int, num_questions: int
+    ) -> HalfAnswered:
+        """Passages of several articles; as many others of the same articles are left out."""
+        told: list[PassageQuestion] = []
+        kept_back: list[PassageQuestion] = []
+        size = 0
+        while size < num_chars:
+            article = rng.choice(self._articles)
+            here, there = rng.sample(article, 2)
+            told.append(here)
+            kept_back.append(there)
+            size += len(here.passage)
+        told_texts = {passage.passage for passage in told}
+        kept_back = [passage for passage in kept_back if passage.passage not in told_texts]
+        asked = [
+            Asked(question, answer if passages is told else None)
+            for passages in (told, kept_back)
+            for question, answer in _some_pairs(rng, passages, num_questions // 2)
+        ]
+        text = "\n".join(" ".join(passage.passage.split()) for passage in told)
+        return HalfAnswered(text, tuple(asked))
+
+
+def _hidden(fact: Fact) -> Hidden:
+    return Hidden((fact.statement,), ((fact.question, fact.answer, (0,)),))
+
+
+def _pairs(groups: Sequence[Hidden]) -> list[tuple[str, str]]:
+    """Questions and answers of what is hidden."""
+    return [(question, answer) for group in groups for question, answer, _ in group.questions]
+
+
+def _is_about(text: str, question: str) -> bool:
+    """Whether all that a question names stands in a text, so that it may hold the answer."""
+    _, *rest = question.split()
+    named = {word for word in _words(" ".join(rest)) if len(word) > _SHORT_WORD}
+    return named <= _words(text)
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"\w+", text.lower()))
+
+
+def _some_pairs(
+    rng: random.Random, passages: Sequence[PassageQuestion], count: int
+) -> list[tuple[str, str]]:
+    pairs = [pair for passage in passages for pair in passage.pairs]
+    return rng.sample(pairs, min(count, len(pairs)))
