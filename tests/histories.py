@@ -11,6 +11,8 @@ from lmos.store import AbstractStore
 from lmos.store.memory import MemoryStore
 from trees import MANIFEST, observe, put_text
 
+# What was seen of this many changes is kept, for those who look at one state again and again.
+MAX_OBSERVED = 8
 NAMES = ("diary", "notes", "letters", "recipes")
 
 
@@ -52,6 +54,8 @@ class History:
             while self._memory.version < version:
                 self.change(self._memory, self._memory.version)
             self._observed[version] = observe(self._memory)
+            if len(self._observed) > MAX_OBSERVED:
+                del self._observed[min(self._observed)]
         return self._observed[version]
 
     def _changed(self, texts: dict[str, bytes]) -> dict[str, bytes]:
