@@ -84,7 +84,7 @@ def _find_source_faults(
                     spans[level - 1].append(spans_from_bytes(data))
     for key in sorted(extra, key=str):
         faults.append(f"blocks {(source_id, *key)}: beyond the end of the source")
-    windows = read_windows(db, source_id, 0)
+    windows = read_windows(db, source_id, 0, record.num_windows)
     if not faults:
         levels = tuple(np.concatenate(parts) for parts in spans)
         faults.extend(find_faults(record, TreeTail(0, 0, 0, windows, (0,) * len(levels), levels)))

@@ -180,7 +180,7 @@ class SQLiteStore(AbstractStore):
                 self._manifest,
                 before.labelled(time, metadata),
                 patch,
-                lambda start: tables.read_windows(db, source_id, start),
+                lambda start: tables.read_windows(db, source_id, start, before.num_windows),
                 lambda level, start, stop: spans_from_bytes(
                     tables.read_items(db, SPANS, source_id, level, start, stop)
                 ),
@@ -205,13 +205,13 @@ class SQLiteStore(AbstractStore):
 
     def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
         with self._transaction(_READ) as db:
-            _source_with_id(db, source_id)
-            return tables.read_windows(db, source_id, start)
+            stop = _source_with_id(db, source_id).num_windows
+            return tables.read_windows(db, source_id, max(start, 0), stop)
 
     def open_windows(self, source_id: int) -> tuple[int, list[WindowRecord]]:
         with self._transaction("BEGIN") as db:
             record = _source_with_id(db, source_id)
-            windows = tables.read_open_windows(db, source_id)
+            windows = tables.read_open_windows(db, source_id, record.num_windows)
         return record.num_windows - len(windows), windows
 
     def text(self, source_id: int, byte_span: Span | None = None) -> bytes:

@@ -10,7 +10,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 import apsw
@@ -103,19 +102,45 @@ def delete_source(db: apsw.Connection, source_id: int) -> None:
     db.execute("DELETE FROM sources WHERE source_id = ?", (source_id,))
 
 
-def read_windows(db: apsw.Connection, source_id: int, start: int) -> list[WindowRecord]:
-    """Windows of a source from a number on."""
+def read_windows(db: apsw.Connection, source_id: int, start: int, stop: int) -> list[WindowRecord]:
+    """Windows of a source from a number on to the last, which is the one before `stop`.
+
+    Raises:
+        StoreCorrupt: They are not all there, or a checksum is wrong.
+    """
     query = f"""SELECT {_WINDOW_COLUMNS}, crc FROM windows
                 WHERE source_id = ? AND window >= ? ORDER BY window"""
-    return [_window_from_row(row) for row in db.execute(query, (source_id, start))]
+    rows = db.execute(query, (source_id, start)).fetchall()
+    if [row[1] for row in rows] != list(range(start, stop)):
+        raise _missing_windows(source_id, stop)
+    return [_window_from_row(row) for row in rows]
 
 
-def read_open_windows(db: apsw.Connection, source_id: int) -> list[WindowRecord]:
-    """The windows after the last sealed one of a source."""
+def read_open_windows(db: apsw.Connection, source_id: int, stop: int) -> list[WindowRecord]:
+    """The windows after the last sealed one of a source; the last is the one before `stop`.
+
+    Raises:
+        StoreCorrupt: They are not all there, or a checksum is wrong.
+    """
     query = f"""SELECT {_WINDOW_COLUMNS}, crc FROM windows
                 WHERE source_id = ? ORDER BY window DESC"""
-    rows = (_window_from_row(row) for row in db.execute(query, (source_id,)))
-    return list(takewhile(lambda window: not window.is_sealed, rows))[::-1]
+    windows: list[WindowRecord] = []
+    rows = db.execute(query, (source_id,))
+    for number in range(stop - 1, -1, -1):
+        row = next(rows, None)
+        if row is None or row[1] != number:
+            raise _missing_windows(source_id, stop)
+        window = _window_from_row(row)
+        if window.is_sealed:
+            break
+        windows.insert(0, window)
+    return windows
+
+
+def _missing_windows(source_id: int, stop: int) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"windows: source {source_id} lacks some of its windows, expected 0 to {stop - 1}"
+    )
 
 
 def splice_windows(
