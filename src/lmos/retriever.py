@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lmos.errors import ConfigError
+from lmos.excerpts import read_excerpt
 from lmos.model import BaseModel
 from lmos.nodes import Hit, Node, NodeId, Source, Span, Step
 from lmos.scorers import SCORERS
@@ -20,6 +21,9 @@ from lmos.scoring import select_nodes
 from lmos.store import AbstractStore
 
 STRATEGIES = ("tree", "flat")
+
+_WORD_BYTES = 48
+"""How much of a word that a node was cut from is read along; longer ones stay cut."""
 
 _Score = Callable[[Sequence[NodeId]], Tensor]
 
@@ -259,13 +263,19 @@ class Retriever:
         return _in_time_order(chosen, sources)
 
     def _opened(self, store: AbstractStore, source: Source, node: Node) -> tuple[Span, int]:
-        """The text of a level-1 node and its neighbours, and how many tokens it takes."""
+        """The text of a level-1 node and its neighbours in whole words, and its cost at most.
+
+        The rest of a word takes no more tokens than bytes.
+        """
         margin, count = self._config.margin, source.level_counts[0]
         first, last = max(0, node.id.index - margin), min(count - 1, node.id.index + margin)
         ids = [node.id._replace(index=index) for index in range(first, last + 1)]
         nodes = store.nodes(ids)
         num_tokens = nodes[-1].children.stop - nodes[0].children.start
-        return Span(nodes[0].byte_span.start, nodes[-1].byte_span.stop), num_tokens
+        cut = Span(nodes[0].byte_span.start, nodes[-1].byte_span.stop)
+        span = read_excerpt(store, source, cut, _WORD_BYTES).words_around(cut)
+        num_bytes = (cut.start - span.start) + (span.stop - cut.stop)
+        return span, num_tokens + num_bytes
 
 
 def _open(store: AbstractStore, kept: Sequence[_Kept]) -> dict[NodeId, tuple[Step, ...]]:
