@@ -12,6 +12,7 @@ import pytest
 
 import lmos
 from commands import TEXTS, failure, output, run, texts_in, values, write_notes
+from conftest import new_llama
 from lmos.cli import main
 from lmos.cli.options import RETRIEVAL_DEFAULTS
 from lmos.model import BaseModel
@@ -453,3 +454,47 @@ def test_forget_asks_on_a_terminal(
 def test_verify_finds_nothing_wrong(store: Path) -> None:
     assert output("verify", store) == "all is well\n"
     assert values("verify", store) == {"ok": True, "faults": []}
+
+
+def test_a_deep_verify_finds_nothing_wrong(store: Path) -> None:
+    assert output("verify", store, "--deep", "--sample", 6) == "all is well\n"
+
+
+# export, import, reencode, compact, quota
+
+
+def test_an_export_is_imported_again(store: Path, tmp_path: Path) -> None:
+    wrote = values("export", store, tmp_path / "life.zip")
+    assert wrote["bytes"] == (tmp_path / "life.zip").stat().st_size
+    assert output("import", tmp_path / "life.zip", tmp_path / "b.lmos").endswith("3 sources\n")
+    assert texts_in(tmp_path / "b.lmos") == texts_in(store)
+    found = [
+        values("retrieve", path, QUESTION)["citations"] for path in (store, tmp_path / "b.lmos")
+    ]
+    assert found[0] == found[1]
+
+
+def test_reencode_takes_another_model(store: Path, tmp_path: Path, tokenizer_folder: Path) -> None:
+    before = texts_in(store)
+    new_llama(tokenizer_folder, seed=7).save_pretrained(tmp_path / "other")
+    result = values("reencode", store, "--model", tmp_path / "other")
+    assert result["sources"] == 3
+    assert texts_in(store) == before
+    assert values("status", store)["model"] == str(tmp_path / "other")
+    assert values("retrieve", store, QUESTION)["citations"]
+
+
+def test_compact_and_quota(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text("A very long story. " * 3000)
+    output("add", store, tmp_path / "long.txt", "--source", "long")
+    output("forget", store, "long", "--yes")
+    sizes = values("compact", store)
+    assert store.stat().st_size == sizes["bytes_after"] < sizes["bytes_before"]
+    assert output("quota", store, "0.2MB") == "at most 200.0 kB\n"
+    assert values("status", store)["max_bytes"] == 200_000
+    assert "at most 200.0 kB" in output("status", store)
+    before = store.read_bytes()
+    assert "its quota is 200,000" in failure("add", store, tmp_path / "long.txt")
+    assert store.read_bytes() == before
+    assert values("quota", store, "none") == {"max_bytes": None}
+    output("add", store, tmp_path / "long.txt")

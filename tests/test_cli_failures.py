@@ -202,6 +202,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "ask": ("question",),
     "retrieve": ("question",),
     "forget": ("diary", "--yes"),
+    "export": ("life.zip",),
+    "quota": ("2GB",),
 }
 
 
@@ -423,3 +425,16 @@ def test_an_answer_that_does_not_fit(store: Path) -> None:
 )
 def test_wrong_usage_of_ask(store: Path, arguments: tuple[str, ...]) -> None:
     assert arguments[0] in failure("ask", store, "question", *arguments, code=2)
+
+
+def test_sizes_that_are_no_sizes(store: Path) -> None:
+    for size in ("much", "-5", "5TB"):
+        assert "SIZE" in failure("quota", store, size, code=2)
+
+
+def test_an_archive_that_is_none(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_text("text")
+    assert "there is no archive" in failure("import", tmp_path / "b.zip", tmp_path / "new.lmos")
+    assert "not a whole archive" in failure("import", tmp_path / "a.zip", tmp_path / "new.lmos")
+    assert "there is something at" in failure("export", store, tmp_path / "a.zip")
+    assert not (tmp_path / "new.lmos").exists()

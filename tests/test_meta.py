@@ -26,10 +26,11 @@ adapter attention transformer model
 store
 excerpts
 compressor scorers
-builder retriever
+builder recheck retriever
 generation citations
 answers
 session
+reencoding
 training
 cli server
 """.split()

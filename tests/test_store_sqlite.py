@@ -489,6 +489,92 @@ def test_deleted_text_leaves_the_files(path: Path) -> None:
         assert store.verify() == []
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_no_byte_of_what_is_forgotten_stays(tmp_path: Path, seed: int) -> None:
+    dice, path, alphabet = random.Random(seed), tmp_path / "life.lmos", range(256)
+    kept: dict[str, bytes] = {}
+    gone: list[bytes] = []
+    with SQLiteStore.create(path, MANIFEST) as store:
+        for number in range(40):
+            name = dice.choice([*kept, f"source {dice.randbytes(6).hex()}"])
+            if name in kept and dice.random() < 0.4:
+                gone += [name.encode(), kept.pop(name)]
+                store.delete_source(name)
+                continue
+            old = kept.get(name, b"")
+            new = old + bytes(dice.choices(alphabet, k=dice.choice([20, 300, 1500])))
+            kept[name] = new
+            patch = patch_between(tree_of(old), tree_of(new))
+            store.put_source(name, patch, time=number, metadata={"label": name[7:]})
+        for name in [*kept][::2]:
+            gone += [name.encode(), kept.pop(name)]
+            store.delete_source(name)
+        expected = MemoryStore(MANIFEST)
+        for name, text in kept.items():
+            put_text(expected, name, b"", text)
+        assert _shape(store) == _shape(expected)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    data = path.read_bytes()
+    assert len(gone) > 10
+    for trace in gone:
+        pieces = {trace[at : at + 12] for at in range(0, len(trace) - 11, 7)}
+        assert not [piece for piece in pieces if piece in data]
+
+
+def _shape(store: MemoryStore | SQLiteStore) -> list[object]:
+    """Everything that a store shows of its sources but their numbers, times and labels."""
+    shown: list[object] = []
+    for source in store.sources():
+        ids = [node_id for node_id in all_ids(store) if node_id.source_id == source.source_id]
+        nodes = [(node.id[1:], node.children, node.byte_span) for node in store.nodes(ids)]
+        shown += [source.name, store.text(source.source_id), store.windows(source.source_id)]
+        shown += [nodes, store.keys(ids).bfloat16().tolist()]
+        shown += [store.embeddings(ids).bfloat16().tolist()]
+        shown += [node_id[1:] for node_id in store.root_ids() if node_id[0] == source.source_id]
+    return shown
+
+
+# Room
+
+
+def test_compacting_gives_room_back_and_changes_nothing(path: Path) -> None:
+    with SQLiteStore.open(path) as store:
+        put_text(store, "large", b"", STORY * 100)
+        store.delete_source("large")
+        before = observe(store)
+        large, small = store.compact()
+        assert observe(store) == before
+        assert small < large
+        assert (path.stat().st_size, store.version) == (small, 5)
+    SQLiteStore.open(path, read_only=True).close()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_quota_is_kept_and_nothing_is_half_written(path: Path) -> None:
+    with SQLiteStore.open(path) as store:
+        before = observe(store)
+        store.set_quota(path.stat().st_size + 100_000)
+        with pytest.raises(StoreFull, match=r"its quota is .*; nothing was written"):
+            put_text(store, "first", STORY, STORY * 100)
+        assert observe(store) == before
+    with SQLiteStore.open(path) as store:
+        with pytest.raises(StoreFull):
+            put_text(store, "first", STORY, STORY * 100)
+        put_text(store, "third", b"", STORY[:30])
+        store.set_quota(0)
+        with SQLiteStore.open(path, read_only=True) as reader:
+            assert reader.verify() == []
+            store.set_quota(7)
+            assert reader.verify() == []
+        store.delete_source("third")
+        store.set_quota(None)
+        put_text(store, "first", STORY, STORY * 100)
+        with pytest.raises(StoreError, match="expected a size"):
+            store.set_quota(-1)
+        assert store.manifest == MANIFEST
+    assert path.stat().st_size > 400_000
+
+
 # Damage
 
 

@@ -22,6 +22,7 @@ from lmos.errors import ConfigError, DataError, ModelError, QueryError
 from lmos.generation import prompt_embeddings, stream_answer
 from lmos.model import BaseModel
 from lmos.nodes import Source, Span
+from lmos.recheck import Rechecker
 from lmos.released import DEFAULT_MODEL, resolve_model
 from lmos.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
@@ -320,9 +321,15 @@ class Session:
         """All sources, oldest first."""
         return self.store.sources()
 
-    def verify(self) -> list[str]:
-        """What is wrong with the store, one sentence each; empty when all is well."""
-        return self.store.verify()
+    def verify(self, deep: int = 0) -> list[str]:
+        """What is wrong with the store, one sentence each; empty when all is well.
+
+        Args:
+            deep: At so many places of the text, the windows above are also compressed again and
+                compared, see `recheck.TOLERANCE`.
+        """
+        faults = self.store.verify()
+        return faults or Rechecker(self.model, self.store).find_faults(deep)
 
     def close(self) -> None:
         """Release the store."""

@@ -13,10 +13,15 @@ from lmos.cli.add import add
 from lmos.cli.ask import ask
 from lmos.cli.calibrate import calibrate
 from lmos.cli.chat import chat
+from lmos.cli.compact import compact
+from lmos.cli.export import export
 from lmos.cli.failures import FailingGroup
 from lmos.cli.forget import forget
+from lmos.cli.importing import import_archive
 from lmos.cli.new import new
 from lmos.cli.pretrain import pretrain
+from lmos.cli.quota import quota
+from lmos.cli.reencode import reencode
 from lmos.cli.retrieve import retrieve
 from lmos.cli.sources import sources
 from lmos.cli.status import status
@@ -25,6 +30,7 @@ from lmos.cli.verify import verify
 
 _COMMANDS = (
     *(new, add, ask, chat, retrieve, sources, status, forget, verify),
+    *(export, import_archive, reencode, compact, quota),
     *(pretrain, train, calibrate),
 )
 

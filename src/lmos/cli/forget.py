@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from lmos.cli.options import json_option, store_argument
-from lmos.cli.output import count, is_interactive, print_json, printable
+from lmos.cli.output import count, is_interactive, note, print_json, printable
 from lmos.cli.stores import require_store
 
 
@@ -28,6 +28,7 @@ def forget(store: Path, source: str, yes: bool, as_json: bool) -> None:
     """
     require_store(store)
 
+    from lmos.store.drafts import draft_path
     from lmos.store.sqlite import SQLiteStore
 
     with SQLiteStore.open(store) as opened:
@@ -42,3 +43,5 @@ def forget(store: Path, source: str, yes: bool, as_json: bool) -> None:
         print_json({"forgot": found.name, "tokens": found.num_tokens, "bytes": found.num_bytes})
     else:
         click.echo(f"forgot {name} ({tokens})")
+    if (draft := draft_path(store)).exists():
+        note(f"{draft}, an unfinished reencode, may hold it still: finish that or remove the file")

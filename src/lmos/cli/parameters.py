@@ -1,14 +1,18 @@
-"""Kinds of values on the command line: ratios, times, labels.
+"""Kinds of values on the command line: ratios, times, labels, sizes.
 
 Text in, values out, or a usage error that shows what was expected. Knows no commands.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import click
 
+NO_LIMIT = -1
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
 _FIRST_SECOND = datetime(1, 1, 2).timestamp()
 _LAST_SECOND = datetime(9999, 12, 30).timestamp()
 
@@ -41,6 +45,16 @@ def label(text: str) -> tuple[str, str]:
     if not key.strip() or not equals:
         raise click.BadParameter(f"expected key=value, got {text!r}")
     return key.strip(), value
+
+
+def byte_limit(text: str) -> int:
+    """`1200`, `500MB`, `2 GB` to bytes, `none` to `NO_LIMIT`."""
+    if text.strip().lower() == "none":
+        return NO_LIMIT
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise click.BadParameter(f"expected a size like 500MB, or none, got {text!r}")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
 def _seconds(text: str) -> float:

@@ -61,6 +61,7 @@ def _measure(path: Path) -> dict[str, Any]:
         ],
         "roots": num_roots,
         "file_bytes": file_bytes,
+        "max_bytes": manifest.max_bytes,
         "bytes_per_token": file_bytes / num_tokens if num_tokens else None,
     }
 
@@ -77,7 +78,8 @@ def _table(values: dict[str, Any]) -> Table:
         ),
         "roots": f"{values['roots']:,}",
         "file": size(values["file_bytes"])
-        + (f", {values['bytes_per_token']:.0f} bytes a token" if values["tokens"] else ""),
+        + (f", {values['bytes_per_token']:.0f} bytes a token" if values["tokens"] else "")
+        + (f", at most {size(values['max_bytes'])}" if values["max_bytes"] is not None else ""),
         "model": printable(values["model"]),
         "weights": values["model_hash"][:12],
         "adapter": " ".join([values["adapter_hash"][:12], printable(values["adapter"] or "")]),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import apsw
 import numpy as np
@@ -48,7 +49,8 @@ def find_store_faults(db: apsw.Connection, path: str, manifest: Manifest) -> lis
     with _noting(faults, path, db):
         head = read_head(db)
         next_source_id = head.next_source_id
-        if Manifest.from_json(head.manifest) != manifest:
+        found = Manifest.from_json(head.manifest)
+        if replace(found, max_bytes=manifest.max_bytes) != manifest:
             faults.append("store: the manifest has changed since the store was opened")
     source_ids: list[int] = []
     with _noting(faults, path, db):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 
-from lmos.errors import StoreError, StoreExists, StoreMismatch, StoreNotFound
+from lmos.errors import StoreError, StoreExists, StoreLocked, StoreMismatch, StoreNotFound
 from lmos.store.faults import store_errors
 from lmos.store.migrations import APPLICATION_ID, is_current, migrate
 
@@ -57,7 +57,7 @@ def create_file(path: Path, fill: Callable[[apsw.Connection], None]) -> None:
         fill: Writes the first rows.
     """
     draft = path.with_name(path.name + "-new")
-    _remove(draft)
+    remove_files(draft)
     try:
         db = apsw.Connection(str(draft))
         try:
@@ -65,10 +65,33 @@ def create_file(path: Path, fill: Callable[[apsw.Connection], None]) -> None:
                 _write_first_pages(db, fill)
         finally:
             db.close()
-        os.rename(draft, path)
+        move_file(draft, path)
     finally:
-        _remove(draft)
+        remove_files(draft)
+
+
+def move_file(draft: Path, path: Path) -> None:
+    """Put a closed store at a path, at once, whether there is one already or not."""
+    os.replace(draft, path)
     _sync_folder(path.parent)
+
+
+def fold_log(db: apsw.Connection, path: str) -> None:
+    """Leave nothing beside a store, so that another file can take its place.
+
+    Raises:
+        StoreLocked: Another process has the store open.
+    """
+    try:
+        db.pragma("journal_mode", "delete")
+    except apsw.BusyError as error:
+        raise StoreLocked(f"another process reads {path}; close it there and try again") from error
+
+
+def remove_files(path: Path) -> None:
+    """Remove a store that nobody has open, and what SQLite keeps beside it, if they are there."""
+    for name in (path, *_beside(path)):
+        name.unlink(missing_ok=True)
 
 
 def connect_to_write(path: Path) -> apsw.Connection:
@@ -148,11 +171,6 @@ def _write_first_pages(db: apsw.Connection, fill: Callable[[apsw.Connection], No
 def _beside(path: Path) -> list[Path]:
     """Files that SQLite keeps beside a store; the write-ahead log first."""
     return [path.with_name(path.name + suffix) for suffix in _SIDE_FILES]
-
-
-def _remove(path: Path) -> None:
-    for name in (path, *_beside(path)):
-        name.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -38,6 +38,7 @@ class Manifest:
         adapter: Where the adapter is, if not beside the base model.
         dtype: Of stored embeddings and keys: `bfloat16` or `float16`.
         format_version: Of the file.
+        max_bytes: Most bytes of the file; `None` when it may grow as it likes.
     """
 
     base_model: str
@@ -55,6 +56,7 @@ class Manifest:
     adapter: str | None = None
     dtype: str = "bfloat16"
     format_version: int = FORMAT_VERSION
+    max_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if not self.ratios or any(ratio < 2 for ratio in self.ratios):
@@ -83,8 +85,11 @@ class Manifest:
         return len(self.ratios)
 
     def to_json(self) -> str:
-        """One JSON object, keys as the attributes."""
-        return json.dumps(asdict(self), indent=2)
+        """One JSON object, keys as the attributes; without `max_bytes` when there is no limit."""
+        values = asdict(self)
+        if self.max_bytes is None:
+            del values["max_bytes"]
+        return json.dumps(values, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
@@ -119,7 +124,7 @@ class Manifest:
         pairs = [
             (field.name, getattr(self, field.name), getattr(other, field.name))
             for field in fields(self)
-            if field.name not in _NAMES
+            if field.name not in (*_NAMES, "max_bytes")
         ]
         differences = [
             f"  {name}: the store has {mine!r}, you brought {yours!r}"

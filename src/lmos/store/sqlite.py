@@ -20,7 +20,7 @@ import apsw
 from jaxtyping import Float
 from torch import Tensor
 
-from lmos.errors import StoreCorrupt, StoreError
+from lmos.errors import StoreCorrupt, StoreError, StoreFull
 from lmos.nodes import Node, NodeId, Source, Span
 from lmos.store import tables
 from lmos.store.audit import find_store_faults
@@ -42,6 +42,8 @@ from lmos.store.files import (
     connect_to_read,
     connect_to_write,
     create_file,
+    fold_log,
+    move_file,
     require_free,
     require_store,
 )
@@ -154,7 +156,7 @@ class SQLiteStore(AbstractStore):
             return _source_named(db, name).source
 
     def find_source(self, name: str) -> Source | None:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             record = _find_named(db, name)
         return None if record is None else record.source
 
@@ -171,7 +173,7 @@ class SQLiteStore(AbstractStore):
         metadata: Mapping[str, str] = {},
     ) -> Source:
         with self._transaction(_WRITE) as db:
-            head = tables.read_head(db)
+            head, bytes_before = tables.read_head(db), self._file_bytes()
             before = _find_named(db, name) or SourceRecord.empty(
                 head.next_source_id, name, self._manifest.num_levels
             )
@@ -191,6 +193,7 @@ class SQLiteStore(AbstractStore):
             )
             tables.write_source(db, after)
             self._write_patch(db, source_id, patch)
+            self._require_quota(bytes_before)
         return after.source
 
     def delete_source(self, name: str) -> None:
@@ -198,10 +201,52 @@ class SQLiteStore(AbstractStore):
             head = tables.read_head(db)
             tables.delete_source(db, _source_named(db, name).source.source_id)
             tables.write_head(db, replace(head, version=head.version + 1))
-        # The write-ahead log still holds the text. Should a reader keep us from emptying it, the
-        # deletion is durable all the same, and `close` empties it.
-        with self._lock, suppress(apsw.Error):
-            self._db.pragma("wal_checkpoint", "truncate")
+        # The write-ahead log still holds the text.
+        with self._lock:
+            self._empty_log()
+
+    def set_quota(self, max_bytes: int | None) -> None:
+        """Keep the file from growing beyond a size from now on; `None` takes the limit away.
+
+        Raises:
+            StoreError: The limit is less than nothing, or the store is open read-only.
+        """
+        if max_bytes is not None and max_bytes < 0:
+            raise StoreError(f"expected a size in bytes or None, got {max_bytes}")
+        manifest = replace(self._manifest, max_bytes=max_bytes)
+        with self._transaction(_WRITE) as db:
+            tables.write_head(db, replace(tables.read_head(db), manifest=manifest.to_json()))
+        self._manifest = manifest
+
+    def compact(self) -> tuple[int, int]:
+        """Write the file anew without the room that deleted rows left. Changes no content.
+
+        Needs about as much room again until it is done. While another process reads, the file
+        keeps its size until that ends.
+
+        Returns:
+            Bytes of the file before and after.
+
+        Raises:
+            StoreFull: No room; the store is as it was.
+        """
+        with self._lock, store_errors(self._path, self._db):
+            before = self._file_bytes()
+            self._db.execute("VACUUM")
+            self._empty_log()
+            return before, self._file_bytes()
+
+    def give_way(self, draft: Path) -> None:
+        """Close this store, and put another, which is closed, in its place at once.
+
+        Raises:
+            StoreLocked: Another process reads this store; it is open and as it was.
+        """
+        with self._lock, store_errors(self._path, self._db):
+            fold_log(self._db, self._path)
+            self._db.close()
+            move_file(draft, Path(self._path))
+            self.close()
 
     def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
         with self._transaction(_READ) as db:
@@ -209,7 +254,7 @@ class SQLiteStore(AbstractStore):
             return tables.read_windows(db, source_id, max(start, 0), stop)
 
     def open_windows(self, source_id: int) -> tuple[int, list[WindowRecord]]:
-        with self._transaction("BEGIN") as db:
+        with self._transaction(_READ) as db:
             record = _source_with_id(db, source_id)
             windows = tables.read_open_windows(db, source_id, record.num_windows)
         return record.num_windows - len(windows), windows
@@ -260,6 +305,27 @@ class SQLiteStore(AbstractStore):
             finally:
                 if self._writer is not None:
                     self._writer.release()
+
+    def __enter__(self) -> SQLiteStore:
+        return self
+
+    def _empty_log(self) -> None:
+        # Should a reader keep us from it, what was done is durable all the same, and `close`
+        # empties the log.
+        with suppress(apsw.Error):
+            self._db.pragma("wal_checkpoint", "truncate")
+
+    def _file_bytes(self) -> int:
+        """Of the file without its log, with what the open transaction adds."""
+        return int(self._db.pragma("page_count") * self._db.pragma("page_size"))
+
+    def _require_quota(self, bytes_before: int) -> None:
+        limit, after = self._manifest.max_bytes, self._file_bytes()
+        if limit is not None and after > max(limit, bytes_before):
+            raise StoreFull(
+                f"{self._path} would have {after:,} bytes, its quota is {limit:,}; nothing was "
+                "written. Raise the quota, or forget sources"
+            )
 
     def _records(self) -> list[SourceRecord]:
         with self._transaction(_READ) as db:

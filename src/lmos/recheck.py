@@ -1,0 +1,159 @@
+"""Recheck: does a store hold what the model makes of its text?
+
+Compresses windows above a sample of places again, level by level, and compares. Knows the model,
+the compressor and the contract of stores; repairs nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import accumulate
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lmos.compressor import Compressor
+from lmos.model import BaseModel
+from lmos.nodes import NodeId, Source, Span
+from lmos.scorers import node_keys
+from lmos.segments import SegmentConfig, iter_windows
+from lmos.store import AbstractStore, Manifest, WindowRecord
+
+TOLERANCE = 0.02
+"""Largest distance of a vector from what it should be, as a share of its length.
+
+Vectors are kept with eight bits, and a window that is compressed in another batch, or on another
+machine, differs in the last bits.
+"""
+
+
+class Rechecker:
+    """Compresses windows of a store again and says where it holds something else.
+
+    Args:
+        model: The one that wrote the store.
+        store: Read as one commit left it.
+    """
+
+    def __init__(self, model: BaseModel, store: AbstractStore) -> None:
+        self._model = model
+        self._store = store
+        self._manifest: Manifest = store.manifest
+        self._compressor = Compressor(model, self._manifest.mask_mode, self._manifest.output_mode)
+        self._segments = SegmentConfig(
+            self._manifest.windows[0], self._manifest.ratios[0], self._manifest.segmenter
+        )
+
+    @torch.no_grad()
+    def find_faults(self, num_places: int, seed: int = 0) -> list[str]:
+        """What is wrong with the windows above some places, one sentence each.
+
+        Args:
+            num_places: Places of the text, drawn at random; every window above one is compressed
+                again, once.
+            seed: Of the draw.
+        """
+        with self._store.snapshot():
+            sources = [source for source in self._store.sources() if source.num_tokens]
+            faults = []
+            for source, tokens in _draw(sources, num_places, seed):
+                found = self._iter_source_faults(source, tokens)
+                faults += [f"source {source.name!r}: {fault}" for fault in found]
+            return faults
+
+    def _iter_source_faults(self, source: Source, tokens: list[int]) -> Iterator[str]:
+        records = self._store.windows(source.source_id)
+        token_stops = list(accumulate(len(record.token_ids) for record in records))
+        node_stops = list(accumulate(record.num_nodes for record in records))
+        numbers = {
+            next(n for n, stop in enumerate(token_stops) if token < stop) for token in tokens
+        }
+        for number in sorted(numbers):
+            record, node_stop = records[number], node_stops[number]
+            nodes = Span(node_stop - record.num_nodes, node_stop)
+            yield from self._iter_text_faults(source, number, record, nodes)
+        below = {node_stops[number] - records[number].num_nodes for number in numbers}
+        for level in range(2, self._manifest.num_levels + 1):
+            window, ratio = self._manifest.windows[level - 1], self._manifest.ratios[level - 1]
+            count = source.level_counts[level - 1] * ratio
+            windows = sorted({node // window for node in below if node < count})
+            for number in windows:
+                yield from self._iter_node_faults(source, level, number)
+            below = {number * (window // ratio) for number in windows}
+
+    def _iter_text_faults(
+        self, source: Source, number: int, record: WindowRecord, span: Span
+    ) -> Iterator[str]:
+        """Whether a window has the tokens and the nodes that its text gives."""
+        start, stop = record.byte_span
+        ahead = Span(start, stop + self._segments.look_ahead_bytes)
+        text = self._store.text(source.source_id, ahead).decode(errors="ignore")
+        window = next(iter_windows(text, self._model.encode, self._segments, start))
+        if (window.token_ids, window.byte_ends) != (record.token_ids, record.token_bytes):
+            yield f"window {number} has other tokens than its text gives"
+            return
+        ids_1T = torch.tensor([window.token_ids])
+        lengths = torch.tensor([span.stop - span.start for span in window.spans])
+        spans_1T = torch.arange(len(lengths)).repeat_interleave(lengths)[None]
+        x_1TD = self._model.embed(ids_1T)
+        made_SD = self._compressor.compress(x_1TD, spans_1T, len(lengths), level=1)[0]
+        yield from self._iter_differences(source, 1, number, span, made_SD)
+
+    def _iter_node_faults(self, source: Source, level: int, number: int) -> Iterator[str]:
+        """Whether a window of nodes has the parents that it gives."""
+        window, ratio = self._manifest.windows[level - 1], self._manifest.ratios[level - 1]
+        num_spans = window // ratio
+        items_TD = self._embeddings(source, level - 1, Span(number * window, (number + 1) * window))
+        spans_1T = torch.arange(window).div(ratio, rounding_mode="floor")[None]
+        made_SD = self._compressor.compress(items_TD[None], spans_1T, num_spans, level)[0]
+        span = Span(number * num_spans, (number + 1) * num_spans)
+        yield from self._iter_differences(source, level, number, span, made_SD)
+
+    def _iter_differences(
+        self, source: Source, level: int, number: int, span: Span, made_SD: Float[Tensor, "S D"]
+    ) -> Iterator[str]:
+        if len(made_SD) != span.stop - span.start:
+            found = span.stop - span.start
+            yield f"level {level}, window {number}: {found} nodes, expected {len(made_SD)}"
+            return
+        kept_SD = self._embeddings(source, level, span)
+        ids = [NodeId(source.source_id, level, index) for index in range(*span)]
+        keys_SK = node_keys(self._model, kept_SD, level, self._manifest.scoring_layer)
+        for what, kept, made in (
+            ("embeddings", kept_SD, made_SD),
+            ("keys", self._store.keys(ids).float(), keys_SK),
+        ):
+            worst = float(_relative_distance(kept, made).max())
+            if not worst <= TOLERANCE:
+                yield (
+                    f"level {level}, window {number}: {what} are {worst:.0%} away from what the "
+                    f"model makes of the level below, expected at most {TOLERANCE:.0%}"
+                )
+
+    def _embeddings(self, source: Source, level: int, span: Span) -> Float[Tensor, "N D"]:
+        ids = [NodeId(source.source_id, level, index) for index in range(*span)]
+        return self._store.embeddings(ids).float()
+
+
+def _draw(sources: list[Source], num_places: int, seed: int) -> Iterator[tuple[Source, list[int]]]:
+    """Sources with some of their tokens; every token of the store is as likely."""
+    rng = random.Random(seed)
+    total = sum(source.num_tokens for source in sources)
+    places = sorted(rng.randrange(total) for _ in range(num_places)) if total else []
+    start = 0
+    for source in sources:
+        stop = start + source.num_tokens
+        tokens = [place - start for place in places if start <= place < stop]
+        if tokens:
+            yield source, tokens
+        start = stop
+
+
+def _relative_distance(
+    kept_NW: Float[Tensor, "N W"], made_NW: Float[Tensor, "N W"]
+) -> Float[Tensor, " N"]:
+    length_N = made_NW.norm(dim=1).clamp(min=torch.finfo(made_NW.dtype).tiny)
+    distance_N: Tensor = (kept_NW - made_NW).norm(dim=1) / length_N
+    return distance_N
