@@ -71,7 +71,8 @@ def ask(store: Path) -> None:
     for number, question in enumerate(QUESTIONS):
         answer = session.ask(question).complete()
         answers.append(answer)
-        console.print(f"\n[bold]{question}[/bold]\n  → {answer.text or '(nothing)'}")
+        said = answer.text if answer.is_found else "nothing found"
+        console.print(f"\n[bold]{question}[/bold]\n  → {said} [dim]({answer.confidence:.0%})[/dim]")
         for citation in answer.citations[:2]:
             place = f"{citation.source} bytes {citation.start_byte}–{citation.end_byte}"
             console.print(

@@ -342,6 +342,18 @@ def test_ask_prints_exactly_the_documented_json(store: Path) -> None:
     assert "walk" in values("ask", store, QUESTION, "--max-new-tokens", 1, "--explain")
 
 
+def test_answers_are_sampled_by_their_seed(store: Path) -> None:
+    def said(*options: object) -> str:
+        answer = values("ask", store, QUESTION, "--max-new-tokens", 8, *options)["answer"]
+        assert isinstance(answer, str)
+        return answer
+
+    once, again = (said("--temperature", 2.0, "--seed", 5) for _ in range(2))
+    assert once == again
+    assert len({said("--temperature", 2.0, "--seed", seed) for seed in range(3)}) > 1
+    assert said("--seed", 1) == said("--seed", 2)
+
+
 def test_ask_answers_then_cites(store: Path) -> None:
     before = store.read_bytes()
     answer = values("ask", store, QUESTION, "--max-new-tokens", 5)

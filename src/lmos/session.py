@@ -281,8 +281,16 @@ class Session:
         *,
         max_new_tokens: int = 32,
         temperature: float = 0.0,
+        seed: int = 0,
     ) -> Answer:
         """Retrieve, then generate. Iterate over the answer to stream it.
+
+        Args:
+            question: Any question.
+            config: How to retrieve.
+            max_new_tokens: Longest answer.
+            temperature: 0 is greedy and deterministic.
+            seed: Of the sampling, with a temperature.
 
         Raises:
             QueryError: The question is empty or too long.
@@ -299,7 +307,7 @@ class Session:
             retrieval,
             cite(passages),
             {"retrieve": found - start},
-            _stream=stream_answer(self.model, prompt_TD, max_new_tokens, temperature),
+            _stream=stream_answer(self.model, prompt_TD, max_new_tokens, temperature, seed),
             _passages=passages,
             _calibration=self.model.calibration,
             _start=start,

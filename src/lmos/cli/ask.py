@@ -9,7 +9,7 @@ import click
 
 from lmos.cli.options import (
     ModelChoice,
-    answer_option,
+    answer_options,
     explain_option,
     json_option,
     model_options,
@@ -25,7 +25,7 @@ _SHOWN_PASSAGES = 6
 @click.command(short_help="Answer a question, with citations.")
 @store_argument
 @click.argument("question")
-@answer_option
+@answer_options
 @retrieval_options
 @explain_option
 @model_options
@@ -33,7 +33,7 @@ _SHOWN_PASSAGES = 6
 def ask(
     store: Path,
     question: str,
-    max_new_tokens: int,
+    answering: dict[str, Any],
     retrieval: dict[str, Any],
     explain: bool,
     model: ModelChoice,
@@ -62,7 +62,7 @@ def ask(
     console = results()
     with open_session(store, model, read_only=True) as session:
         with session.store.snapshot():
-            answer = session.ask(question, config, max_new_tokens=max_new_tokens)
+            answer = session.ask(question, config, **answering)
             walk = {"walk": walk_json(session.store, answer.retrieval)} if explain else {}
             drawn = draw_walk(session.store, answer.retrieval, console.width) if explain else None
         if as_json:

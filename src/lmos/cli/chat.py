@@ -9,7 +9,7 @@ import click
 
 from lmos.cli.options import (
     ModelChoice,
-    answer_option,
+    answer_options,
     json_option,
     model_options,
     retrieval_options,
@@ -24,14 +24,14 @@ from lmos.errors import LmosError
 @click.command(short_help="Talk; every turn is remembered.")
 @store_argument
 @click.option("--source", default="chat", show_default=True, help="Source that the talk extends.")
-@answer_option
+@answer_options
 @retrieval_options
 @model_options
 @json_option
 def chat(
     store: Path,
     source: str,
-    max_new_tokens: int,
+    answering: dict[str, Any],
     retrieval: dict[str, Any],
     model: ModelChoice,
     as_json: bool,
@@ -60,7 +60,7 @@ def chat(
         try:
             for question in iter_turns():
                 try:
-                    answer = session.ask(question, config, max_new_tokens=max_new_tokens)
+                    answer = session.ask(question, config, **answering)
                     if as_json:
                         answer.complete()
                     else:

@@ -160,13 +160,33 @@ def _as_labels(
     return labels
 
 
-def answer_option(command: _Command) -> _Command:
-    """How long an answer may be."""
-    return click.option(
+def answer_options(command: Callable[..., None]) -> Callable[..., None]:
+    """How to answer; passed on as one dictionary, `answering`, by the names of `Session.ask`."""
+
+    @click.option(
         "--max-new-tokens",
         type=click.IntRange(min=1),
         default=32,
         show_default=True,
         metavar="N",
         help="Longest answer, in tokens.",
-    )(command)
+    )
+    @click.option(
+        "--temperature",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        show_default=True,
+        metavar="X",
+        help="0 says what is likeliest; more says other things too.",
+    )
+    @click.option(
+        "--seed", default=0, show_default=True, metavar="N", help="Of answers with a temperature."
+    )
+    @functools.wraps(command)
+    def with_answering(
+        *args: Any, max_new_tokens: int, temperature: float, seed: int, **options: Any
+    ) -> None:
+        answering = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+        command(*args, answering=answering, **options)
+
+    return with_answering
