@@ -6,6 +6,9 @@ import click
 
 from benchmarks.babilong import babilong
 from benchmarks.facts import facts
+from benchmarks.icl import icl
+from benchmarks.recall import recall
+from benchmarks.unknown import unknown
 from lmos.cli.failures import FailingGroup
 
 
@@ -14,7 +17,7 @@ def main() -> None:
     """Measure a model on data that it has never seen, controls in the same table."""
 
 
-for command in (facts, babilong):
+for command in (facts, babilong, icl, recall, unknown):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -63,7 +63,6 @@ def make_trial(
     stretch = cut_haystack(rng, books, num_tokens)
     context = hide_facts(rng, stretch, WordBank(held_out=True), families, num_facts)
     session = new_session(model)
-    rng.random()  # Once the name of a file; kept so that a seed draws what it always drew.
     session.add(SOURCE, context.text)
     asked = rng.sample(context.questions, min(num_questions, num_facts))
     return Trial(session, tuple(ask_about(context, question) for question in asked))

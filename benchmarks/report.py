@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.low:.2f}–{self.high:.2f})"
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,20 @@ class Share:
     def __str__(self) -> str:
         low, high = self.interval
         return f"{self.mean:.3f} ({low:.2f}–{high:.2f})"
+
+
+def area_under_curve(positives: Sequence[float], negatives: Sequence[float]) -> Estimate:
+    """AUROC: how often a positive outranks a negative, ties half; Hanley and McNeil's interval."""
+    n, m = len(positives), len(negatives)
+    if not n or not m:
+        return Estimate(0.5, 0.0, 1.0)
+    ranked = sorted(negatives)
+    wins = sum(bisect_left(ranked, value) + bisect_right(ranked, value) for value in positives)
+    area = wins / (2 * n * m)
+    first, second = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = area * (1 - area) + (n - 1) * (first - area**2) + (m - 1) * (second - area**2)
+    half = 1.96 * math.sqrt(max(0.0, variance) / (n * m))
+    return Estimate(area, max(0.0, area - half), min(1.0, area + half))
 
 
 def share(flags: Sequence[bool]) -> Share:
