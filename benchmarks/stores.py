@@ -5,6 +5,7 @@ Knows sources, bytes and nodes; knows neither questions nor how they are answere
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -62,7 +63,7 @@ class Leaves:
         self._store = store
 
     @cached_property
-    def ids(self) -> list[NodeId]:
+    def ids(self) -> Sequence[NodeId]:
         """In order of source and index."""
         return self._store.level_ids(1)
 

@@ -265,7 +265,7 @@ def test_children_partition_their_parents_at_every_level(
                 assert Span(below[0].start, below[-1].stop) == node.byte_span
                 assert len(below) == store.manifest.ratios[level - 1]
     parented = {
-        child for n in store.level_ids(2) + store.level_ids(3) for child in children_of(store, n)
+        child for n in [*store.level_ids(2), *store.level_ids(3)] for child in children_of(store, n)
     }
     everything = {node_id for level in (1, 2, 3) for node_id in store.level_ids(level)}
     assert set(store.root_ids()) == everything - parented

@@ -16,11 +16,12 @@ from conftest import new_llama
 from lmos.cli import main
 from lmos.cli.options import RETRIEVAL_DEFAULTS
 from lmos.model import BaseModel
-from lmos.retriever import STRATEGIES, RetrievalConfig
+from lmos.retriever import RetrievalConfig
 from lmos.scorers import SCORERS
 from lmos.session import DEFAULT_RATIOS, DEFAULT_WINDOW, Session
 from lmos.store.manifest import MASK_MODES, OUTPUT_MODES, SEGMENTERS
 from lmos.store.sqlite import SQLiteStore
+from lmos.strategies import STRATEGIES
 
 QUESTION = "What opens the blue bicycle?"
 STORE_COMMANDS = [
@@ -85,7 +86,7 @@ def test_options_say_what_the_library_does() -> None:
     config = RetrievalConfig()
     assert {name: getattr(config, name) for name in RETRIEVAL_DEFAULTS} == RETRIEVAL_DEFAULTS
     expected: dict[str, tuple[tuple[str, ...], object]] = {
-        "strategy": (STRATEGIES, config.strategy),
+        "strategy": (tuple(STRATEGIES), config.strategy),
         "scorer": (tuple(SCORERS), config.scorer),
         "mask": (MASK_MODES, "window"),
         "output": (OUTPUT_MODES, "residual"),

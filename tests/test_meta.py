@@ -26,7 +26,7 @@ adapter attention transformer model
 store
 excerpts
 compressor scorers
-builder recheck retriever
+builder recheck strategies retriever
 generation citations
 answers
 session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def scorer(request: pytest.FixtureRequest, tiny_llama: BaseModel) -> AbstractSco
     return SCORERS[request.param](tiny_llama, tiny_llama.scoring_layer)
 
 
-def scores_of(scorer: AbstractScorer, store: AbstractStore, ids: list[NodeId]) -> Tensor:
+def scores_of(scorer: AbstractScorer, store: AbstractStore, ids: Sequence[NodeId]) -> Tensor:
     with torch.no_grad():
         return scorer.score(scorer.prepare(QUESTION), store, ids)
 
@@ -186,7 +187,9 @@ def test_paper_scores_are_a_share_of_the_attention(
     torch.testing.assert_close(sums_R, torch.ones(len(sums_R)))
 
 
-def joint_attention(model: BaseModel, store: AbstractStore, ids: list[NodeId], layer: int) -> Any:
+def joint_attention(
+    model: BaseModel, store: AbstractStore, ids: Sequence[NodeId], layer: int
+) -> Any:
     """Probabilities `(H, T, T)` over `[candidates; retrieval states]`, as transformers has them."""
     adapter, num_tokens = model.adapter, len(model.adapter.retrieval_RD)
     x_BTD, mask_BTT, positions_BT = retrieval_inputs(model, [QUESTION])

@@ -5,9 +5,12 @@ Plain immutable values without tensors. Knows neither models nor disks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, SupportsIndex, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Span(NamedTuple):
@@ -23,6 +26,66 @@ class NodeId(NamedTuple):
     source_id: int
     level: int
     index: int  # type: ignore[assignment]  # tuple.index, which nobody needs here
+
+
+class NodeIds(Sequence[NodeId]):
+    """Many node ids as the rows of one array; a walk over a large store makes no object for each.
+
+    Attributes:
+        rows: `(N, 3)` integers: source, level and index of each.
+    """
+
+    def __init__(self, rows: NDArray[np.int64]) -> None:
+        self.rows = rows
+
+    @classmethod
+    def of(cls, ids: Iterable[NodeId]) -> NodeIds:
+        """These ids, in their order; as it is when it is one of these already."""
+        if isinstance(ids, NodeIds):
+            return ids
+        return cls(np.array(list(ids), dtype=np.int64).reshape(-1, 3))
+
+    @classmethod
+    def from_runs(cls, runs_M4: NDArray[np.int64]) -> NodeIds:
+        """All nodes of some runs, run after run; each row is source, level, start and stop."""
+        lengths_M = runs_M4[:, 3] - runs_M4[:, 2]
+        rows = np.repeat(runs_M4[:, :3], lengths_M, axis=0)
+        rows[:, 2] += np.arange(len(rows)) - np.repeat(np.cumsum(lengths_M) - lengths_M, lengths_M)
+        return cls(rows)
+
+    def take(self, places: NDArray[Any]) -> NodeIds:
+        """Those at some places, or where a mask is true."""
+        return NodeIds(self.rows[places])
+
+    def at_level(self, level: int) -> NodeIds:
+        """Those of one level."""
+        return NodeIds(self.rows[self.rows[:, 1] == level])
+
+    def of_sources(self, source_ids: Iterable[int]) -> NodeIds:
+        """Those of some sources."""
+        return NodeIds(self.rows[np.isin(self.rows[:, 0], list(source_ids))])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> NodeId: ...
+    @overload
+    def __getitem__(self, place: slice) -> NodeIds: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> NodeId | NodeIds:
+        if isinstance(place, slice):
+            return NodeIds(self.rows[place])
+        return NodeId(*self.rows[place.__index__()].tolist())
+
+    def __iter__(self) -> Iterator[NodeId]:
+        return (NodeId(*row) for row in self.rows.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

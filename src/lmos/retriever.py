@@ -1,31 +1,28 @@
 """The retriever: a store and a question in, the few nodes that matter out.
 
-Walks the trees from their roots: score the candidates of a level, keep the best, open their
-children. Reads a store and never writes; does not know what is done with what it returns.
+Lets a strategy find them, and fits the best into a budget, in time order. Reads a store and never
+writes; does not know what is done with what it returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from lmos.errors import ConfigError
 from lmos.excerpts import read_excerpt
 from lmos.model import BaseModel
 from lmos.nodes import Hit, Node, NodeId, Source, Span, Step
-from lmos.scorers import SCORERS
-from lmos.scoring import select_nodes
+from lmos.scorers import SCORERS, AbstractScorer, Query
 from lmos.store import AbstractStore
+from lmos.strategies import STRATEGIES, Kept, LevelTrace, Search
 
-STRATEGIES = ("tree", "flat")
-
+_READ_NODES = 16
 _WORD_BYTES = 48
 """How much of a word that a node was cut from is read along; longer ones stay cut."""
-
-_Score = Callable[[Sequence[NodeId]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,9 @@ class RetrievalConfig:
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:
-            raise ConfigError(f"strategy: expected tree or flat, got {self.strategy!r}")
+            raise ConfigError(
+                f"strategy: expected {' or '.join(STRATEGIES)}, got {self.strategy!r}"
+            )
         if self.scorer not in SCORERS:
             raise ConfigError(f"scorer: expected {' or '.join(SCORERS)}, got {self.scorer!r}")
         for name, least in (
@@ -99,20 +98,11 @@ class RetrievalConfig:
         is_too_late = self.until is not None and source.time >= self.until
         return not is_too_early and not is_too_late
 
-
-@dataclass(frozen=True)
-class LevelTrace:
-    """What happened at one level of a walk.
-
-    Attributes:
-        level: From the highest down.
-        num_candidates: Nodes that were scored.
-        kept: The nodes that were kept and their scores, best first.
-    """
-
-    level: int
-    num_candidates: int
-    kept: tuple[tuple[NodeId, float], ...]
+    def admitted_ids(self, store: AbstractStore) -> frozenset[int] | None:
+        """Sources whose trees the walk may enter; `None` for all."""
+        if self.since is None and self.until is None and not self.where:
+            return None
+        return frozenset(source.source_id for source in store.sources() if self.admits(source))
 
 
 @dataclass(frozen=True)
@@ -128,13 +118,29 @@ class Retrieval:
     walk: tuple[LevelTrace, ...]
 
 
-@dataclass
-class _Kept:
-    """A node that survived its level, with the way to it."""
+class _Candidate(NamedTuple):
+    """A node that was kept; sorts best first."""
 
+    minus_score: float
     id: NodeId
-    score: float
-    path: tuple[Step, ...] = field(default=())
+    place: int = 0
+    kept: Kept | None = None
+
+    @property
+    def path(self) -> tuple[Step, ...]:
+        """The way to it, if it was walked to."""
+        return () if self.kept is None else self.kept.path(self.place)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A node that is returned, and what it is opened to."""
+
+    candidate: _Candidate
+    source: Source
+    node: Node
+    byte_span: Span
+    is_text: bool
 
 
 class Retriever:
@@ -151,9 +157,8 @@ class Retriever:
         self._model = model
         self._config = config
 
-    @torch.no_grad()
     def retrieve(self, store: AbstractStore, question_ids: Sequence[int]) -> Retrieval:
-        """Walk the store with a question; the whole walk sees one commit.
+        """Find what a question needs.
 
         Args:
             store: Not changed.
@@ -163,104 +168,89 @@ class Retriever:
             QueryError: The question is empty or too long.
             ConfigError: The wanted level is above the store's highest.
         """
-        target = max(1, self._config.level)
-        if target > store.manifest.num_levels:
-            raise ConfigError(
-                f"level: expected 0..{store.manifest.num_levels} for this store, got {target}"
-            )
-        scorer = SCORERS[self._config.scorer](self._model, store.manifest.scoring_layer)
-        query = scorer.prepare(question_ids)
-        with store.snapshot():
-            return self._walk(store, target, lambda ids: scorer.score(query, store, ids))
+        self._require_level(store)
+        return self.search(store, self.prepare(store, question_ids))
 
-    def _walk(self, store: AbstractStore, target: int, score: _Score) -> Retrieval:
-        sources = {
-            source.source_id: source for source in store.sources() if self._config.admits(source)
-        }
-        if self._config.strategy == "flat":
-            candidates = [node for node in store.level_ids(target) if node.source_id in sources]
-            if not candidates:
-                return Retrieval((), ())
-            kept, trace = self._keep(candidates, {}, score)
-            return Retrieval(self._hits(store, sources, kept), (trace,))
-        roots = [node for node in store.root_ids() if node.source_id in sources]
-        kept, walk = self._descend(store, roots, target, score)
-        return Retrieval(self._hits(store, sources, kept), walk)
+    @torch.no_grad()
+    def prepare(self, store: AbstractStore, question_ids: Sequence[int]) -> Query:
+        """Run the question through the model, once for any number of searches.
+
+        Raises:
+            QueryError: The question is empty or too long.
+        """
+        return self._scorer(store).prepare(question_ids)
+
+    @torch.no_grad()
+    def search(self, store: AbstractStore, query: Query) -> Retrieval:
+        """Find what a prepared question needs; all of it sees one commit.
+
+        Args:
+            store: Not changed.
+            query: From `prepare`.
+
+        Raises:
+            ConfigError: The wanted level is above the store's highest.
+        """
+        target, config = self._require_level(store), self._config
+        scorer = self._scorer(store)
+        with store.snapshot():
+            search = Search(
+                store,
+                lambda ids: scorer.score(query, store, ids),
+                target,
+                config.top_c,
+                config.beam,
+                config.admitted_ids(store),
+            )
+            levels = list(STRATEGIES[config.strategy](search))
+            candidates = sorted(
+                _Candidate(-score, node_id, place, kept)
+                for kept in levels
+                if kept.ids.rows[0, 1] <= target
+                for place, (node_id, score) in enumerate(zip(kept.ids, kept.scores, strict=True))
+            )
+            return Retrieval(self._hits(store, candidates), tuple(kept.trace for kept in levels))
 
     def open(self, store: AbstractStore, ranked: Iterable[tuple[NodeId, float]]) -> tuple[Hit, ...]:
         """Open nodes that another search found and scored, as a walk opens its own."""
-        sources = {source.source_id: source for source in store.sources()}
-        return self._hits(store, sources, [_Kept(node_id, score) for node_id, score in ranked])
+        return self._hits(store, sorted(_Candidate(-score, node_id) for node_id, score in ranked))
 
-    def _descend(
-        self, store: AbstractStore, root_ids: Sequence[NodeId], target: int, score: _Score
-    ) -> tuple[list[_Kept], tuple[LevelTrace, ...]]:
-        """From the highest level to `target`; roots join at their own level."""
-        roots: dict[int, list[NodeId]] = {}
-        for node_id in root_ids:
-            roots.setdefault(node_id.level, []).append(node_id)
-        walk = []
-        found: list[_Kept] = []
-        opened: dict[NodeId, tuple[Step, ...]] = {}
-        for level in range(store.manifest.num_levels, 0, -1):
-            candidates = sorted({*roots.get(level, ()), *opened})
-            if not candidates:
-                continue
-            kept, trace = self._keep(candidates, opened, score)
-            walk.append(trace)
-            if level > target:
-                opened = _open(store, kept)
-            else:
-                found += kept
-                opened = {}
-        return found, tuple(walk)
+    def _scorer(self, store: AbstractStore) -> AbstractScorer:
+        return SCORERS[self._config.scorer](self._model, store.manifest.scoring_layer)
 
-    def _keep(
-        self, candidates: Sequence[NodeId], paths: dict[NodeId, tuple[Step, ...]], score: _Score
-    ) -> tuple[list[_Kept], LevelTrace]:
-        scores_RN = score(candidates)
-        best_N = scores_RN.amax(0).tolist()
-        kept = []
-        for index in select_nodes(scores_RN, self._config.top_c, self._config.beam).tolist():
-            node_id = candidates[index]
-            step = Step(node_id.level, node_id.index, best_N[index])
-            kept.append(_Kept(node_id, best_N[index], (*paths.get(node_id, ()), step)))
-        kept.sort(key=lambda node: (-node.score, node.id))
-        trace = LevelTrace(
-            candidates[0].level, len(candidates), tuple((node.id, node.score) for node in kept)
-        )
-        return kept, trace
+    def _require_level(self, store: AbstractStore) -> int:
+        target, highest = max(1, self._config.level), store.manifest.num_levels
+        if target > highest:
+            raise ConfigError(f"level: expected 0..{highest} for this store, got {target}")
+        return target
 
-    def _hits(
-        self, store: AbstractStore, sources: Mapping[int, Source], kept: Sequence[_Kept]
-    ) -> tuple[Hit, ...]:
+    def _hits(self, store: AbstractStore, candidates: Sequence[_Candidate]) -> tuple[Hit, ...]:
         """Fit what was kept into the budget, best first, then put it in time order."""
-        if not kept:
-            return ()
-        ranked = sorted(kept, key=lambda node: (-node.score, node.id))
-        weights_N = torch.tensor([node.score for node in ranked]).softmax(0)
+        weights_N = torch.tensor([-found.minus_score for found in candidates]).softmax(0)
         is_enough = (weights_N.cumsum(0) - weights_N >= self._config.text_mass).tolist()
         budget = self._config.budget
-        chosen: list[tuple[_Kept, Node, Span, bool]] = []
+        chosen: list[_Chosen] = []
         num_texts = num_embeddings = 0
-        nodes = store.nodes([node.id for node in ranked])
-        for found, node, is_rest in zip(ranked, nodes, is_enough, strict=True):
+        for (candidate, node), is_rest in zip(
+            _iter_nodes(store, candidates), is_enough, strict=False
+        ):
+            source = store.source_by_id(node.id.source_id)
             is_text = self._config.level == 0 and num_texts < self._config.max_texts and not is_rest
             span, cost = node.byte_span, 1
             if is_text:
-                span, cost = self._opened(store, sources[found.id.source_id], node)
+                span, cost = self._opened(store, source, node)
                 if cost > budget:
                     is_text, span, cost = False, node.byte_span, 1
             if cost > budget:
                 break
             if self._config.level == 0 and not is_text:
                 if num_embeddings == self._config.max_embeddings:
-                    continue
+                    break
                 num_embeddings += 1
             budget -= cost
             num_texts += is_text
-            chosen.append((found, node, span, is_text))
-        return _in_time_order(chosen, sources)
+            chosen.append(_Chosen(candidate, source, node, span, is_text))
+        return _in_time_order(chosen)
 
     def _opened(self, store: AbstractStore, source: Source, node: Node) -> tuple[Span, int]:
         """The text of a level-1 node and its neighbours in whole words, and its cost at most.
@@ -278,49 +268,44 @@ class Retriever:
         return span, num_tokens + num_bytes
 
 
-def _open(store: AbstractStore, kept: Sequence[_Kept]) -> dict[NodeId, tuple[Step, ...]]:
-    """The children of what was kept, each with the way to it."""
-    nodes = store.nodes([found.id for found in kept])
-    return {
-        NodeId(node.id.source_id, node.id.level - 1, index): found.path
-        for found, node in zip(kept, nodes, strict=True)
-        for index in range(*node.children)
-    }
+def _iter_nodes(
+    store: AbstractStore, candidates: Sequence[_Candidate]
+) -> Iterator[tuple[_Candidate, Node]]:
+    """Candidates with their nodes, read a few at a time: most are never asked for."""
+    for start in range(0, len(candidates), _READ_NODES):
+        some = candidates[start : start + _READ_NODES]
+        yield from zip(some, store.nodes([found.id for found in some]), strict=True)
 
 
-def _in_time_order(
-    chosen: Iterable[tuple[_Kept, Node, Span, bool]], sources: Mapping[int, Source]
-) -> tuple[Hit, ...]:
+def _in_time_order(chosen: Sequence[_Chosen]) -> tuple[Hit, ...]:
     """Hits by time; what two opened texts share is read once, with the first."""
-    chosen = list(chosen)
-    if not chosen:
-        return ()
-    weights = torch.tensor([found.score for found, *_ in chosen]).softmax(0).tolist()
+    scores = torch.tensor([-found.candidate.minus_score for found in chosen])
     rows = sorted(
-        zip(chosen, weights, strict=True),
+        zip(chosen, scores.softmax(0).tolist(), strict=True),
         key=lambda row: (
-            sources[row[0][1].id.source_id].time or 0.0,
-            row[0][1].id.source_id,
-            row[0][2].start,
-            not row[0][3],
+            row[0].source.time or 0.0,
+            row[0].source.source_id,
+            row[0].byte_span.start,
+            not row[0].is_text,
         ),
     )
     hits: list[Hit] = []
     read_until: dict[int, int] = {}
-    for (found, node, span, is_text), weight in rows:
-        source_id = node.id.source_id
-        start = max(span.start, read_until.get(source_id, 0)) if is_text else span.start
-        if is_text:
-            read_until[source_id] = max(span.stop, start)
+    for found, weight in rows:
+        start, stop = found.byte_span
+        if found.is_text:
+            start = max(start, read_until.get(found.source.source_id, 0))
+            stop = max(stop, start)
+            read_until[found.source.source_id] = stop
         hits.append(
             Hit(
-                source=sources[source_id],
-                node=node,
-                byte_span=Span(start, max(start, span.stop)),
-                is_text=is_text,
-                score=found.score,
+                source=found.source,
+                node=found.node,
+                byte_span=Span(start, stop),
+                is_text=found.is_text,
+                score=-found.candidate.minus_score,
                 weight=weight,
-                path=found.path,
+                path=found.candidate.path,
             )
         )
     return tuple(hits)

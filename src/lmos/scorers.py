@@ -22,6 +22,9 @@ from lmos.nodes import NodeId
 from lmos.store import AbstractStore
 
 MAX_QUERY_LEN = 256
+# So that a scan of a whole level takes no more memory than a walk.
+_READ_NODES = 65_536
+_WIDEN_NODES = 512
 
 
 def query_room(model: BaseModel) -> int:
@@ -151,7 +154,26 @@ class CachedScorer(AbstractScorer):
 
     def score(self, query: Query, store: AbstractStore, ids: Sequence[NodeId]) -> Tensor:
         """See `AbstractScorer.score`. Cost: one matrix product of `(R, K)` with `(K, N)`."""
-        return query.state @ store.keys(ids).to(query.state.dtype).T
+        reads = range(0, max(len(ids), 1), _READ_NODES)
+        parts = [_product(query.state, store.keys(ids[i : i + _READ_NODES])) for i in reads]
+        return torch.cat(parts, dim=1)
+
+
+def _product(state_RK: Float[Tensor, "R K"], keys_NK: Float[Tensor, "N K"]) -> Float[Tensor, "R N"]:
+    """Queries times keys, in the precision of the queries.
+
+    Keys are widened into a buffer that stays in the processor's cache: that takes half the time of
+    widening all of them first, and no memory to speak of. Gradients flow if they are recorded.
+    """
+    if torch.is_grad_enabled():
+        return state_RK @ keys_NK.to(state_RK.dtype).T
+    scores_NR = state_RK.new_empty(len(keys_NK), len(state_RK))
+    buffer_NK = state_RK.new_empty(min(len(keys_NK), _WIDEN_NODES), keys_NK.shape[1])
+    for start in range(0, len(keys_NK), _WIDEN_NODES):
+        some_NK = keys_NK[start : start + _WIDEN_NODES]
+        wide_NK = buffer_NK[: len(some_NK)].copy_(some_NK)
+        torch.mm(wide_NK, state_RK.T, out=scores_NR[start : start + _WIDEN_NODES])
+    return scores_NR.T
 
 
 class PaperScorer(AbstractScorer):

@@ -34,11 +34,19 @@ def select_nodes(scores_RN: Float[Tensor, "R N"], top_c: int, beam: int = 0) -> 
     if top_c < 1 or beam < 0:
         raise ConfigError(f"expected top_c ≥ 1 and beam ≥ 0, got {top_c} and {beam}")
     num_nodes = scores_RN.shape[1]
-    order_RN = scores_RN.argsort(dim=1, descending=True, stable=True)
-    kept = set(order_RN[:, :top_c].flatten().tolist())
-    best_N = scores_RN.amax(0) if num_nodes else scores_RN.new_zeros(0)
-    for index in best_N.argsort(descending=True, stable=True).tolist():
-        if len(kept) >= min(beam, num_nodes):
-            break
-        kept.add(index)
-    return torch.tensor(sorted(kept), dtype=torch.long)
+    is_kept_N = torch.zeros(num_nodes, dtype=torch.bool)
+    for scores_N in scores_RN:
+        is_kept_N[_best(scores_N, top_c)] = True
+    if num_nodes and int(is_kept_N.sum()) < beam:
+        best_N = scores_RN.amax(0).masked_fill(is_kept_N, torch.inf)
+        is_kept_N[_best(best_N, beam)] = True
+    return is_kept_N.nonzero()[:, 0]
+
+
+def _best(scores_N: Float[Tensor, " N"], count: int) -> Int[Tensor, " K"]:
+    """Places of the `count` largest; of equal ones, the first."""
+    count = min(count, len(scores_N))
+    least = scores_N.topk(count).values[-1] if count else torch.inf
+    above = (scores_N > least).nonzero()[:, 0]
+    equal = (scores_N == least).nonzero()[:, 0]
+    return torch.cat([above, equal[: count - len(above)]])

@@ -14,8 +14,9 @@ from rich.tree import Tree
 
 from lmos.cli.output import count, name_end, one_line
 from lmos.nodes import NodeId
-from lmos.retriever import LevelTrace, Retrieval
+from lmos.retriever import Retrieval
 from lmos.store import AbstractStore
+from lmos.strategies import LevelTrace
 
 _MAX_ROWS = 8
 _SOURCE_CHARS = 24

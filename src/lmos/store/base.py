@@ -18,11 +18,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
-from lmos.nodes import Node, NodeId, Source, Span
+from lmos.nodes import Node, NodeId, NodeIds, Source, Span
 from lmos.store.manifest import Manifest
+
+# (N, 4): start and stop of the children, start and stop of the bytes; one row a node.
+Spans = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -80,22 +85,6 @@ class SourcePatch:
     window_start: int
     windows: tuple[WindowRecord, ...]
     levels: tuple[LevelPatch, ...]
-
-
-@dataclass(frozen=True)
-class NodeBatch:
-    """Nodes with their keys, as a scorer takes them.
-
-    Attributes:
-        ids: Of the nodes, in order of source, level, index.
-        keys: `(N, K)`, one row a node.
-    """
-
-    ids: tuple[NodeId, ...]
-    keys: Float[Tensor, "N K"]
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 class AbstractStore(abc.ABC):
@@ -196,24 +185,36 @@ class AbstractStore(abc.ABC):
         """
 
     @abc.abstractmethod
-    def root_ids(self) -> list[NodeId]:
+    def root_ids(self) -> NodeIds:
         """Every node without a parent, in order of source, level, index."""
 
     @abc.abstractmethod
-    def level_ids(self, level: int) -> list[NodeId]:
+    def level_ids(self, level: int) -> NodeIds:
         """Every node of one level, in order of source and index."""
 
     @abc.abstractmethod
+    def spans(self, ids: Sequence[NodeId]) -> Spans:
+        """Structure of the nodes as numbers, in the order asked for: children, and bytes.
+
+        Raises:
+            StoreError: A node does not exist.
+        """
+
     def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
         """Structure of the nodes, in the order asked for.
 
         Raises:
             StoreError: A node does not exist.
         """
+        rows = zip(ids, self.spans(ids).tolist(), strict=True)
+        return [Node(node_id, Span(*row[:2]), Span(*row[2:])) for node_id, row in rows]
 
     @abc.abstractmethod
     def keys(self, ids: Sequence[NodeId]) -> Float[Tensor, "N K"]:
-        """Stored keys in the order asked for, in the manifest's dtype (float32 in memory)."""
+        """Stored keys in the order asked for, in the manifest's dtype (float32 in memory).
+
+        To be read only: they may be the store's own copy.
+        """
 
     @abc.abstractmethod
     def embeddings(self, ids: Sequence[NodeId]) -> Float[Tensor, "N D"]:

@@ -18,15 +18,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmos.store.base import LevelPatch
+from lmos.store.base import LevelPatch, Spans
 from lmos.store.manifest import Manifest
 
 TEXT_BLOCK_BYTES = 64 * 1024
 BLOCK_NODES = 64
 SPAN_NUMBERS = 4
-
-# (N, 4): start and stop of the children, start and stop of the bytes; one row a node.
-Spans = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -82,8 +79,8 @@ def spans_to_bytes(spans: Spans) -> bytes:
     return spans.astype("<i8").tobytes()
 
 
-def spans_from_bytes(blob: bytes) -> Spans:
-    """The spans of a blob."""
+def spans_from_bytes(blob: bytes | NDArray[np.uint8]) -> Spans:
+    """The spans of a blob, or of items gathered from blocks."""
     return np.frombuffer(blob, dtype="<i8").astype(np.int64).reshape(-1, SPAN_NUMBERS)
 
 

@@ -19,6 +19,8 @@ from lmos.store.migrations import APPLICATION_ID, is_current, migrate
 PAGE_BYTES = 16 * 1024
 BUSY_MILLISECONDS = 2000
 LOG_BYTES = 64 * 1024 * 1024
+# Of pages in memory: holds the inner pages of the tables of a store of tens of millions of tokens.
+CACHE_KIBIBYTES = 16 * 1024
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
@@ -104,6 +106,7 @@ def connect_to_write(path: Path) -> apsw.Connection:
     try:
         with store_errors(str(path), db):
             db.set_busy_timeout(BUSY_MILLISECONDS)
+            db.pragma("cache_size", -CACHE_KIBIBYTES)
             is_newest = is_current(db, str(path))
             db.pragma("journal_mode", "wal")
             db.pragma("synchronous", "full")
@@ -149,6 +152,7 @@ def _readable(db: apsw.Connection, path: Path) -> apsw.Connection:
     try:
         with store_errors(str(path), db):
             db.set_busy_timeout(BUSY_MILLISECONDS)
+            db.pragma("cache_size", -CACHE_KIBIBYTES)
             db.pragma("query_only", True)
             if not is_current(db, str(path)):
                 raise StoreMismatch(f"{path} has an older format; open it once for writing")

@@ -12,8 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from lmos.store.base import WindowRecord
-from lmos.store.blocks import Spans
+from lmos.store.base import Spans, WindowRecord
 from lmos.store.records import SourceRecord
 
 MAX_TOKEN_ID = 2**32 - 1

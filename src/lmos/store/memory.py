@@ -17,13 +17,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lmos.nodes import Node, NodeId, Source, Span
-from lmos.store.base import AbstractStore, LevelPatch, SourcePatch, WindowRecord
-from lmos.store.blocks import SPAN_NUMBERS, Spans, patch_spans
+from lmos.nodes import NodeId, NodeIds, Source, Span
+from lmos.store.base import AbstractStore, LevelPatch, SourcePatch, Spans, WindowRecord
+from lmos.store.blocks import SPAN_NUMBERS, patch_spans
 from lmos.store.invariants import TreeTail, find_faults
 from lmos.store.manifest import Manifest
 from lmos.store.patching import patched_record
-from lmos.store.records import SourceRecord, no_node, no_source_named, no_source_with_id
+from lmos.store.records import (
+    SourceRecord,
+    level_ids_of,
+    no_node,
+    no_source_named,
+    no_source_with_id,
+    root_ids_of,
+)
 
 
 @dataclass(frozen=True)
@@ -145,18 +152,15 @@ class MemoryStore(AbstractStore):
         start, stop = (0, len(text)) if byte_span is None else byte_span
         return text[max(start, 0) : max(stop, 0)]
 
-    def root_ids(self) -> list[NodeId]:
-        return [node for tree in self._trees.values() for node in tree.record.iter_root_ids()]
+    def root_ids(self) -> NodeIds:
+        return root_ids_of(tree.record for tree in self._trees.values())
 
-    def level_ids(self, level: int) -> list[NodeId]:
-        return [node for tree in self._trees.values() for node in tree.record.iter_level_ids(level)]
+    def level_ids(self, level: int) -> NodeIds:
+        return level_ids_of((tree.record for tree in self._trees.values()), level)
 
-    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
-        nodes = []
-        for node_id in ids:
-            row = self._level(node_id).spans[node_id.index].tolist()
-            nodes.append(Node(node_id, Span(row[0], row[1]), Span(row[2], row[3])))
-        return nodes
+    def spans(self, ids: Sequence[NodeId]) -> Spans:
+        rows = [self._level(node_id).spans[node_id.index] for node_id in ids]
+        return np.array(rows, dtype=np.int64).reshape(-1, SPAN_NUMBERS)
 
     def keys(self, ids: Sequence[NodeId]) -> Float[Tensor, "N K"]:
         return self._gather(ids, self._manifest.key_width, lambda level: level.keys)
@@ -203,6 +207,7 @@ class MemoryStore(AbstractStore):
         self, ids: Sequence[NodeId], width: int, vectors_of: Callable[[_Level], Tensor]
     ) -> Float[Tensor, "N W"]:
         """Rows of the levels' vectors, in the order asked for; gradients flow to them."""
+        ids = list(ids)
         rows: dict[tuple[int, int], list[int]] = defaultdict(list)
         for row, node_id in enumerate(ids):
             rows[node_id.source_id, node_id.level].append(row)

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from lmos.errors import StoreError
-from lmos.store.base import LevelPatch, SourcePatch, WindowRecord
-from lmos.store.blocks import Spans, patch_spans, round_vectors
+from lmos.store.base import LevelPatch, SourcePatch, Spans, WindowRecord
+from lmos.store.blocks import patch_spans, round_vectors
 from lmos.store.invariants import TreeTail, find_faults, last_child
 from lmos.store.manifest import Manifest
 from lmos.store.records import SourceRecord

@@ -10,8 +10,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from lmos.errors import SourceNotFound, StoreError
-from lmos.nodes import NodeId, Source
+from lmos.nodes import NodeId, NodeIds, Source
 
 
 @dataclass(frozen=True)
@@ -58,21 +60,34 @@ class SourceRecord:
         )
         return replace(self, source=source)
 
-    def iter_root_ids(self) -> Iterator[NodeId]:
-        """Nodes without a parent, in order of level and index."""
+    def iter_root_runs(self) -> Iterator[tuple[int, int, int, int]]:
+        """Nodes without a parent as runs `(source_id, level, start, stop)`, level by level."""
         counts = zip(self.parent_counts, self.source.level_counts, strict=True)
         for level, (start, stop) in enumerate(counts, 1):
-            yield from (NodeId(self.source.source_id, level, index) for index in range(start, stop))
+            yield self.source.source_id, level, start, stop
 
-    def iter_level_ids(self, level: int) -> Iterator[NodeId]:
-        """Nodes of one level, in order of index."""
-        for index in range(self.num_nodes(level)):
-            yield NodeId(self.source.source_id, level, index)
+    def level_run(self, level: int) -> tuple[int, int, int, int]:
+        """The nodes of one level as a run."""
+        return self.source.source_id, level, 0, self.num_nodes(level)
 
     def num_nodes(self, level: int) -> int:
         """Nodes at a level; none at a level that the tree does not have."""
         counts = self.source.level_counts
         return counts[level - 1] if 1 <= level <= len(counts) else 0
+
+
+def root_ids_of(records: Iterable[SourceRecord]) -> NodeIds:
+    """Every node of these sources without a parent, in order of source, level, index."""
+    return _nodes_of(run for record in records for run in record.iter_root_runs())
+
+
+def level_ids_of(records: Iterable[SourceRecord], level: int) -> NodeIds:
+    """Every node of one level of these sources, in order of source and index."""
+    return _nodes_of(record.level_run(level) for record in records)
+
+
+def _nodes_of(runs: Iterable[tuple[int, int, int, int]]) -> NodeIds:
+    return NodeIds.from_runs(np.array(list(runs), dtype=np.int64).reshape(-1, 4))
 
 
 def is_name(name: str) -> bool:

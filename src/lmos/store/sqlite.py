@@ -21,10 +21,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lmos.errors import StoreCorrupt, StoreError, StoreFull
-from lmos.nodes import Node, NodeId, Source, Span
+from lmos.nodes import NodeId, NodeIds, Source, Span
 from lmos.store import tables
 from lmos.store.audit import find_store_faults
-from lmos.store.base import AbstractStore, SourcePatch, WindowRecord
+from lmos.store.base import AbstractStore, SourcePatch, Spans, WindowRecord
 from lmos.store.blocks import (
     SPANS,
     TEXT,
@@ -37,6 +37,7 @@ from lmos.store.blocks import (
     vectors_from_items,
     vectors_to_bytes,
 )
+from lmos.store.cache import ReadCache
 from lmos.store.faults import store_errors
 from lmos.store.files import (
     connect_to_read,
@@ -49,7 +50,13 @@ from lmos.store.files import (
 )
 from lmos.store.manifest import Manifest
 from lmos.store.patching import patched_record
-from lmos.store.records import SourceRecord, is_name, no_source_named, no_source_with_id
+from lmos.store.records import (
+    SourceRecord,
+    is_name,
+    level_ids_of,
+    no_source_named,
+    no_source_with_id,
+)
 from lmos.store.writer import WriterLock
 
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
@@ -74,6 +81,7 @@ class SQLiteStore(AbstractStore):
             self._manifest = Manifest.from_json(tables.read_head(db).manifest)
         self._keys = keys_layout(self._manifest)
         self._embeddings = embeddings_layout(self._manifest)
+        self._cache = ReadCache(self._manifest)
 
     @classmethod
     def create(cls, path: str | PathLike[str], manifest: Manifest) -> SQLiteStore:
@@ -266,28 +274,25 @@ class SQLiteStore(AbstractStore):
             start, stop = max(start, 0), min(stop, num_bytes)
             return tables.read_items(db, TEXT, source_id, 0, start, stop)
 
-    def root_ids(self) -> list[NodeId]:
-        return [node_id for record in self._records() for node_id in record.iter_root_ids()]
-
-    def level_ids(self, level: int) -> list[NodeId]:
-        return [node_id for record in self._records() for node_id in record.iter_level_ids(level)]
-
-    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
+    def root_ids(self) -> NodeIds:
         with self._transaction(_READ) as db:
-            rows = spans_from_bytes(tables.gather_items(db, SPANS, ids).tobytes()).tolist()
-        return [
-            Node(node_id, Span(row[0], row[1]), Span(row[2], row[3]))
-            for node_id, row in zip(ids, rows, strict=True)
-        ]
+            return self._cache.root_ids(db)
+
+    def level_ids(self, level: int) -> NodeIds:
+        return level_ids_of(self._records(), level)
+
+    def spans(self, ids: Sequence[NodeId]) -> Spans:
+        with self._transaction(_READ) as db:
+            return spans_from_bytes(self._cache.spans(db, NodeIds.of(ids)))
 
     def keys(self, ids: Sequence[NodeId]) -> Float[Tensor, "N K"]:
         with self._transaction(_READ) as db:
-            items = tables.gather_items(db, self._keys, ids)
+            items = self._cache.keys(db, NodeIds.of(ids))
         return vectors_from_items(items, self._manifest.dtype)
 
     def embeddings(self, ids: Sequence[NodeId]) -> Float[Tensor, "N D"]:
         with self._transaction(_READ) as db:
-            items = tables.gather_items(db, self._embeddings, ids)
+            items = self._cache.embeddings(db, NodeIds.of(ids))
         return vectors_from_items(items, self._manifest.dtype)
 
     def verify(self) -> list[str]:
@@ -329,7 +334,7 @@ class SQLiteStore(AbstractStore):
 
     def _records(self) -> list[SourceRecord]:
         with self._transaction(_READ) as db:
-            return list(tables.iter_sources(db))
+            return self._cache.records(db)
 
     def _write_patch(self, db: apsw.Connection, source_id: int, patch: SourcePatch) -> None:
         tables.splice_windows(db, source_id, patch.window_start, patch.windows)

@@ -7,20 +7,18 @@ belong together. docs/store-format.md says the same for people without this code
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import apsw
 import numpy as np
-from numpy.typing import NDArray
 
 from lmos.errors import StoreCorrupt
-from lmos.nodes import NodeId, Source, Span
+from lmos.nodes import Source, Span
 from lmos.store.base import WindowRecord
 from lmos.store.blocks import BlockLayout, row_crc
-from lmos.store.records import SourceRecord, no_node
+from lmos.store.records import SourceRecord
 
 _SOURCE_COLUMNS = (
     "source_id, name, time, metadata, num_bytes, num_tokens, num_windows, level_counts, "
@@ -165,14 +163,22 @@ def read_block(
     db: apsw.Connection, layout: BlockLayout, source_id: int, level: int, block: int
 ) -> bytes | None:
     """The data of one block, or `None` if there is none."""
-    query = """SELECT data, crc FROM blocks
+    found = find_block(db, layout, source_id, level, block)
+    return None if found is None else found[1]
+
+
+def find_block(
+    db: apsw.Connection, layout: BlockLayout, source_id: int, level: int, block: int
+) -> tuple[int, bytes] | None:
+    """Row number and data of one block, or `None` if there is none."""
+    query = """SELECT rowid, data, crc FROM blocks
                WHERE source_id = ? AND level = ? AND kind = ? AND block = ?"""
     place = (source_id, level, layout.kind, block)
     row = db.execute(query, place).fetchone()
     if row is None:
         return None
-    *_, data = _checked(f"blocks {place}", (*place, *row), num_blobs=1)
-    return bytes(data)
+    *_, data = _checked(f"blocks {place}", (*place, *row[1:]), num_blobs=1)
+    return row[0], bytes(data)
 
 
 def read_items(
@@ -212,37 +218,6 @@ def splice_items(
         db.execute(
             "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)", (*place, data, row_crc(place, data))
         )
-
-
-def gather_items(
-    db: apsw.Connection, layout: BlockLayout, ids: Sequence[NodeId]
-) -> NDArray[np.uint8]:
-    """The items of some nodes, `(N, item_bytes)`, in the order asked for; reads each block once.
-
-    Raises:
-        StoreError: A node does not exist.
-        StoreCorrupt: A node should exist, but its block does not.
-    """
-    rows: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-    for row, (source_id, level, index) in enumerate(ids):
-        rows[source_id, level, index // layout.block_items].append(row)
-    offsets = np.array([index for _, _, index in ids], dtype=np.int64) % layout.block_items
-    gathered = np.empty((len(ids), layout.item_bytes), dtype=np.uint8)
-    for place, group in rows.items():
-        data = read_block(db, layout, *place) or b""
-        items = np.frombuffer(data, dtype=np.uint8).reshape(-1, layout.item_bytes)
-        last = max(group, key=lambda row: ids[row].index)
-        if offsets[last] >= len(items):
-            raise _missing_node(db, ids[last])
-        gathered[group] = items[offsets[group]]
-    return gathered
-
-
-def _missing_node(db: apsw.Connection, node_id: NodeId) -> Exception:
-    record = find_source(db, "source_id", node_id.source_id)
-    if record is None or not 0 <= node_id.index < record.num_nodes(node_id.level):
-        return no_node(node_id)
-    return StoreCorrupt(f"blocks: the block of {node_id} is missing or too short")
 
 
 def _checked(place: str, row: tuple[Any, ...], num_blobs: int = 0) -> tuple[Any, ...]:

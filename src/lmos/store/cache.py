@@ -1,0 +1,114 @@
+"""What a store file keeps in memory between reads, until something is written.
+
+The records of sources, where checked blocks are, and the keys of roots: every walk scores all of
+them, so they lie in one array, ready. Knows rows and bytes; knows neither vectors nor paths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+from lmos.nodes import NodeIds
+from lmos.store.blocks import SPANS, embeddings_layout, keys_layout
+from lmos.store.gather import BlockReader, Items
+from lmos.store.manifest import Manifest
+from lmos.store.records import SourceRecord, root_ids_of
+from lmos.store.tables import iter_sources
+
+_INDEX_BITS = 36
+
+
+@dataclass(frozen=True)
+class _RootKeys:
+    """Keys of every root of one level, in order of source and index."""
+
+    codes: NDArray[np.int64]
+    items: Items
+
+
+class ReadCache:
+    """Reads through a connection, and remembers.
+
+    Args:
+        manifest: Of the store.
+
+    Every method is called inside a transaction of the caller's.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._spans = BlockReader(SPANS)
+        self._keys = BlockReader(keys_layout(manifest))
+        self._embeddings = BlockReader(embeddings_layout(manifest))
+        self._seen: tuple[int, int] | None = None
+        self._records: list[SourceRecord] | None = None
+        self._root_ids: NodeIds | None = None
+        self._root_keys: dict[int, _RootKeys] = {}
+
+    def records(self, db: apsw.Connection) -> list[SourceRecord]:
+        """Every source, in order of creation."""
+        self._refresh(db)
+        if self._records is None:
+            self._records = list(iter_sources(db))
+        return self._records
+
+    def root_ids(self, db: apsw.Connection) -> NodeIds:
+        """Every node without a parent, in order of source, level, index."""
+        records = self.records(db)
+        if self._root_ids is None:
+            self._root_ids = root_ids_of(records)
+        return self._root_ids
+
+    def spans(self, db: apsw.Connection, ids: NodeIds) -> Items:
+        """Spans of nodes."""
+        self._refresh(db)
+        return self._spans.gather(db, ids)
+
+    def embeddings(self, db: apsw.Connection, ids: NodeIds) -> Items:
+        """Embeddings of nodes."""
+        self._refresh(db)
+        return self._embeddings.gather(db, ids)
+
+    def keys(self, db: apsw.Connection, ids: NodeIds) -> Items:
+        """Keys of nodes; those of roots come from memory."""
+        self._refresh(db)
+        if not len(ids) or (ids.rows[:, 1] != ids.rows[0, 1]).any():
+            return self._keys.gather(db, ids)
+        roots = self._roots(db, int(ids.rows[0, 1]))
+        codes_N = _codes(ids)
+        if np.array_equal(codes_N, roots.codes):
+            return roots.items
+        places_N = np.searchsorted(roots.codes, codes_N).clip(max=max(len(roots.codes) - 1, 0))
+        is_root_N = np.zeros(len(ids), bool)
+        if len(roots.codes):
+            is_root_N = roots.codes[places_N] == codes_N
+        if not is_root_N.any():
+            return self._keys.gather(db, ids)
+        items = np.empty((len(ids), roots.items.shape[1]), np.uint8)
+        items[is_root_N] = roots.items[places_N[is_root_N]]
+        items[~is_root_N] = self._keys.gather(db, ids.take(~is_root_N))
+        return items
+
+    def _roots(self, db: apsw.Connection, level: int) -> _RootKeys:
+        if level not in self._root_keys:
+            ids = self.root_ids(db).at_level(level)
+            self._root_keys[level] = _RootKeys(_codes(ids), self._keys.gather(db, ids))
+        return self._root_keys[level]
+
+    def _refresh(self, db: apsw.Connection) -> None:
+        """Drop everything if this connection or another has written since."""
+        seen = (db.pragma("data_version"), db.total_changes())
+        if seen != self._seen:
+            self._seen = seen
+            self._records = self._root_ids = None
+            self._root_keys = {}
+            for reader in (self._spans, self._keys, self._embeddings):
+                reader.reset()
+
+
+def _codes(ids: NodeIds) -> NDArray[np.int64]:
+    """Source and index of nodes of one level as one number each, in the same order."""
+    return ids.rows[:, 0] << _INDEX_BITS | ids.rows[:, 2]

@@ -1,0 +1,152 @@
+"""Strategies: a way to the nodes that a question scores best, without scoring all of them.
+
+`tree` walks from the roots down, `flat` scores every node of one level. Each asks for scores and
+reads structure; none knows how a score is made, or what is done with the nodes that are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lmos.nodes import NodeId, NodeIds, Step
+from lmos.scoring import select_nodes
+from lmos.store import AbstractStore
+
+
+@dataclass(frozen=True)
+class LevelTrace:
+    """What happened at one level of a walk.
+
+    Attributes:
+        level: From the highest down.
+        num_candidates: Nodes that were scored.
+        kept: The nodes that were kept and their scores, best first.
+    """
+
+    level: int
+    num_candidates: int
+    kept: tuple[tuple[NodeId, float], ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The nodes that one level kept, best first.
+
+    Attributes:
+        ids: Of the nodes.
+        scores: Of each, its best over retrieval tokens.
+        num_candidates: Nodes that were scored.
+        parents: Of each, the place in `above`, or -1 where the walk began.
+        above: What the level above kept, if it was opened.
+    """
+
+    ids: NodeIds
+    scores: tuple[float, ...]
+    num_candidates: int
+    parents: NDArray[np.int64]
+    above: Kept | None = None
+
+    @property
+    def trace(self) -> LevelTrace:
+        """The same for people to read."""
+        pairs = tuple(zip(self.ids, self.scores, strict=True))
+        return LevelTrace(pairs[0][0].level, self.num_candidates, pairs)
+
+    def path(self, place: int) -> tuple[Step, ...]:
+        """The way to a node, itself last."""
+        _, level, index = self.ids[place]
+        step = Step(level, index, self.scores[place])
+        parent = int(self.parents[place])
+        return (step,) if self.above is None or parent < 0 else (*self.above.path(parent), step)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a strategy works with.
+
+    Attributes:
+        store: Where to look.
+        score: Scores `(R, N)` of nodes of one level, larger is better.
+        level: The wanted level.
+        top_c: Nodes kept at each level for each retrieval token.
+        beam: Nodes kept at each level in all, if that is more.
+        source_ids: Sources that may be entered; `None` for all.
+    """
+
+    store: AbstractStore
+    score: Callable[[NodeIds], Tensor]
+    level: int
+    top_c: int
+    beam: int
+    source_ids: Collection[int] | None = None
+
+    def admitted(self, ids: NodeIds) -> NodeIds:
+        """Those in sources that may be entered."""
+        return ids if self.source_ids is None else ids.of_sources(self.source_ids)
+
+    def keep(
+        self, ids: NodeIds, parents_N: NDArray[np.int64] | None = None, above: Kept | None = None
+    ) -> Kept:
+        """The best of some candidates of one level.
+
+        Args:
+            ids: Not empty, in order of source and index.
+            parents_N: Of each, the place in `above`, or -1; all -1 by default.
+            above: What the level above kept.
+        """
+        scores_RN = self.score(ids)
+        best_N = scores_RN.amax(0).numpy()
+        places = select_nodes(scores_RN, self.top_c, self.beam).numpy()
+        places = places[np.argsort(-best_N[places], kind="stable")]
+        parents = np.full(len(places), -1) if parents_N is None else parents_N[places]
+        return Kept(ids.take(places), tuple(best_N[places].tolist()), len(ids), parents, above)
+
+
+Strategy = Callable[[Search], Iterator[Kept]]
+"""Yields what each level kept, from the highest down."""
+
+
+def walk_tree(search: Search) -> Iterator[Kept]:
+    """From the roots down; a root joins at its own level."""
+    roots = search.admitted(search.store.root_ids())
+    opened, above = NodeIds.of([]), None
+    parents = np.empty(0, np.int64)
+    for level in range(search.store.manifest.num_levels, 0, -1):
+        candidates = roots.at_level(level)
+        parents_N = np.full(len(candidates), -1)
+        if len(opened):
+            rows = np.concatenate([candidates.rows, opened.rows])
+            order = np.lexsort((rows[:, 2], rows[:, 0]))
+            candidates = NodeIds(rows[order])
+            parents_N = np.concatenate([parents_N, parents])[order]
+        if not len(candidates):
+            continue
+        kept = search.keep(candidates, parents_N, above)
+        yield kept
+        opened, parents, above = NodeIds.of([]), np.empty(0, np.int64), None
+        if level > search.level:
+            opened, parents = _children(search.store, kept.ids)
+            above = kept
+
+
+def scan_level(search: Search) -> Iterator[Kept]:
+    """Every node of the wanted level."""
+    candidates = search.admitted(search.store.level_ids(search.level))
+    if len(candidates):
+        yield search.keep(candidates)
+
+
+STRATEGIES: dict[str, Strategy] = {"tree": walk_tree, "flat": scan_level}
+
+
+def _children(store: AbstractStore, ids: NodeIds) -> tuple[NodeIds, NDArray[np.int64]]:
+    """The children of nodes, and of each the place of its parent."""
+    spans_N2 = store.spans(ids)[:, :2]
+    places = np.column_stack([ids.rows[:, 0], ids.rows[:, 1] - 1, spans_N2])
+    parents = np.repeat(np.arange(len(ids)), spans_N2[:, 1] - spans_N2[:, 0])
+    return NodeIds.from_runs(places), parents
