@@ -8,6 +8,7 @@ from benchmarks.babilong import babilong
 from benchmarks.facts import facts
 from benchmarks.icl import icl
 from benchmarks.recall import recall
+from benchmarks.speed import speed
 from benchmarks.unknown import unknown
 from lmos.cli.failures import FailingGroup
 
@@ -17,7 +18,7 @@ def main() -> None:
     """Measure a model on data that it has never seen, controls in the same table."""
 
 
-for command in (facts, babilong, icl, recall, unknown):
+for command in (facts, babilong, icl, recall, unknown, speed):
     main.add_command(command)
 
 if __name__ == "__main__":
