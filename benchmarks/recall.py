@@ -27,8 +27,9 @@ from benchmarks.tallies import Tallies
 from benchmarks.ways import rank_mean_pool
 from lmos.model import BaseModel
 from lmos.nodes import NodeId
-from lmos.retriever import LevelTrace, RetrievalConfig
+from lmos.retriever import RetrievalConfig
 from lmos.session import Session, load_model
+from lmos.strategies import LevelTrace
 
 CUTS = (1, 5, 20)
 _DEPTH = 400
