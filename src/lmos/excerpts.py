@@ -76,15 +76,19 @@ class Excerpt:
         return [*head, *inner, *tail]
 
 
-def read_excerpt(store: AbstractStore, source: Source, span: Span, reach: int) -> Excerpt:
-    """A span with up to `reach` bytes on each side."""
+def read_excerpt(store: AbstractStore, source: Source, span: Span, reach: int = 0) -> Excerpt:
+    """A span with up to `reach` bytes on each side; characters that are cut are left out."""
     start = max(0, span.start - reach)
     raw = store.text(source.source_id, Span(start, span.stop + reach))
-    # Where the reach ends in the middle of a character, that one is left out.
+    return cut_excerpt(raw, start, source.num_bytes)
+
+
+def cut_excerpt(raw: bytes, start: int, num_bytes: int) -> Excerpt:
+    """The whole characters of `raw`, which stands at `start` in a source of `num_bytes`."""
     while raw and raw[0] & 0xC0 == 0x80:
         raw, start = raw[1:], start + 1
     text = raw.decode(errors="ignore").encode()
-    return Excerpt(start, text, start == 0, start + len(text) >= source.num_bytes)
+    return Excerpt(start, text, start == 0, start + len(text) >= num_bytes)
 
 
 def _is_wrapped(text: str, end: int) -> bool:

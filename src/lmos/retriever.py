@@ -41,8 +41,8 @@ class RetrievalConfig:
         text_mass: Nodes are opened to text, best first, until their weights, normalised over the
             kept, reach this share of all: one where one stands out, many where many matter alike.
         max_embeddings: Most of the others that stay embeddings, when `level` is 0.
-        margin: Neighbours on each side that are opened along with a node, so that a sentence cut in
-            two is read whole.
+        margin: Neighbours on each side into which the sentences of an opened node are followed, so
+            that one that was cut is read whole. With 0 only its words are whole.
         since: Earliest time of a source, in seconds since the epoch; `None` for any.
         until: Sources of this time and later are left out. One without a time is left out by
             either limit.
@@ -142,6 +142,11 @@ class _Chosen:
     byte_span: Span
     is_text: bool
 
+    def holds(self, source: Source, span: Span) -> bool:
+        """Whether this is text, and a span of a source is part of it."""
+        is_same = self.is_text and self.source.source_id == source.source_id
+        return is_same and self.byte_span.start <= span.start and span.stop <= self.byte_span.stop
+
 
 class Retriever:
     """Finds the nodes of a store that a question needs.
@@ -239,6 +244,8 @@ class Retriever:
             span, cost = node.byte_span, 1
             if is_text:
                 span, cost = self._opened(store, source, node)
+                if any(text.holds(source, span) for text in chosen):
+                    continue
                 if cost > budget:
                     is_text, span, cost = False, node.byte_span, 1
             if cost > budget:
@@ -253,19 +260,15 @@ class Retriever:
         return _in_time_order(chosen)
 
     def _opened(self, store: AbstractStore, source: Source, node: Node) -> tuple[Span, int]:
-        """The text of a level-1 node and its neighbours in whole words, and its cost at most.
-
-        The rest of a word takes no more tokens than bytes.
-        """
-        margin, count = self._config.margin, source.level_counts[0]
-        first, last = max(0, node.id.index - margin), min(count - 1, node.id.index + margin)
-        ids = [node.id._replace(index=index) for index in range(first, last + 1)]
-        nodes = store.nodes(ids)
-        num_tokens = nodes[-1].children.stop - nodes[0].children.start
-        cut = Span(nodes[0].byte_span.start, nodes[-1].byte_span.stop)
-        span = read_excerpt(store, source, cut, _WORD_BYTES).words_around(cut)
-        num_bytes = (cut.start - span.start) + (span.stop - cut.stop)
-        return span, num_tokens + num_bytes
+        """The text of a level-1 node, its words or its sentences whole, and its tokens."""
+        margin, last = self._config.margin, source.level_counts[0] - 1
+        ends = [max(0, node.id.index - margin), min(last, node.id.index + margin)]
+        first_node, last_node = store.nodes([node.id._replace(index=index) for index in ends])
+        near = Span(first_node.byte_span.start, last_node.byte_span.stop)
+        excerpt = read_excerpt(store, source, near, _WORD_BYTES)
+        widen = excerpt.sentences_around if margin else excerpt.words_around
+        span = widen(node.byte_span)
+        return span, len(self._model.encode(excerpt.decode(span)).ids)
 
 
 def _iter_nodes(
