@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from lmos.builder import SourceText, TreeBuilder
 from lmos.errors import ConfigError
+from lmos.excerpts import cut_excerpt
 from lmos.masks import causal_mask
 from lmos.model import BaseModel
 from lmos.nodes import Span
@@ -31,6 +32,7 @@ from lmos.training.contexts import AbstractSampler, Context, GoldQuestion
 IGNORE = -100
 _AT_LEAST_ONE = ("contexts", "min_windows", "questions", "readings", "reconstructions")
 _MAX_GOLDS = 12
+_REACH_BYTES = 80
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,14 @@ class _Level:
         start_G1, stop_G1 = torch.tensor(golds)[:, :, None].unbind(1)
         overlaps_GN = (self.start_N < stop_G1) & (self.stop_N > start_G1)
         return overlaps_GN & (self.context_N == context)
+
+    def sentences(self, context: Context, index: int, reach: int) -> Span:
+        """The text of a node and the rest of its sentences, `reach` bytes away at most."""
+        text = context.text.encode()
+        own = Span(int(self.start_N[index]), int(self.stop_N[index]))
+        start = max(0, own.start - reach)
+        excerpt = cut_excerpt(text[start : own.stop + reach], start, len(text))
+        return excerpt.sentences_around(own)
 
 
 class CompressionObjective:
@@ -268,19 +278,12 @@ class CompressionObjective:
                 )
                 continue
             number = int(leaves.context_N[index])
-            margin = rng.randint(0, 1) if len(gold) <= 3 else 0
-            near = [
-                place
-                for place in range(
-                    max(0, index - margin), min(len(leaves.start_N), index + margin + 1)
-                )
-                if int(leaves.context_N[place]) == number and (not is_missed or place not in gold)
-            ]
-            start = max(int(leaves.start_N[near[0]]), read_until.get(number, 0))
-            stop = int(leaves.stop_N[near[-1]])
-            read_until[number] = max(stop, start)
-            if stop > start:
-                text = contexts[number].text.encode()[start:stop].decode(errors="ignore")
+            reach = 0 if is_missed else rng.choice((0, _REACH_BYTES, _REACH_BYTES))
+            span = leaves.sentences(contexts[number], index, reach)
+            start = max(span.start, read_until.get(number, 0))
+            if start < span.stop:
+                read_until[number] = span.stop
+                text = contexts[number].text.encode()[start : span.stop].decode(errors="ignore")
                 row.add_text(self._model, " ".join(text.split()) + "\n", is_target=False)
         answer = UNKNOWN_ANSWER if is_missed else question.answer
         row.add_text(self._model, question_after(question.question), is_target=False)
