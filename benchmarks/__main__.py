@@ -7,7 +7,9 @@ import click
 from benchmarks.babilong import babilong
 from benchmarks.facts import facts
 from benchmarks.icl import icl
+from benchmarks.lifelong import lifelong
 from benchmarks.recall import recall
+from benchmarks.retention import retention
 from benchmarks.speed import speed
 from benchmarks.unknown import unknown
 from lmos.cli.failures import FailingGroup
@@ -18,7 +20,7 @@ def main() -> None:
     """Measure a model on data that it has never seen, controls in the same table."""
 
 
-for command in (facts, babilong, icl, recall, unknown, speed):
+for command in (facts, babilong, icl, recall, unknown, retention, lifelong, speed):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import torch
 
 from benchmarks.lexical import LexicalIndex
 from benchmarks.options import common_options
 from benchmarks.reading import fits, is_right, read, whole_context
-from benchmarks.report import Estimate, Share, markdown_table, save_json
+from benchmarks.report import Estimate, gap_closed, markdown_table, save_json
 from benchmarks.stores import Leaves, new_session
 from benchmarks.tallies import Tallies
 from benchmarks.ways import rank_mean_pool
@@ -156,27 +155,12 @@ def measure(
     count("everything, embeddings", kept.embeddings(everything))
 
 
-def gap_closed(zero: Share, full: Share, ours: Share) -> Estimate | None:
-    """`(ours − 0-shot) / (full − 0-shot)`, with a parametric bootstrap's 95 % interval.
-
-    `None` where the examples do not help even when all are read: there is no gap to close.
-    """
-    if full.mean <= zero.mean:
-        return None
-    rng = np.random.default_rng(0)
-    draws = [rng.binomial(each.total, each.mean, 2000) / each.total for each in (zero, full, ours)]
-    gaps = draws[1] - draws[0]
-    low, high = np.quantile((draws[2] - draws[0])[gaps > 0] / gaps[gaps > 0], [0.025, 0.975])
-    mean = (ours.mean - zero.mean) / (full.mean - zero.mean)
-    return Estimate(mean, float(low), float(high))
-
-
 def add_gaps(tallies: Tallies) -> list[dict[str, Any]]:
     """The cells, each with the gap that it closes."""
-    zero, full = (tallies.total({"read with": way}, "exact_match") for way in (ZERO, FULL))
+    zero, full = (tallies.total("exact_match", **{"read with": way}) for way in (ZERO, FULL))
     cells = tallies.cells()
     for cell in cells:
-        ours = tallies.total({"read with": cell["read with"]}, "exact_match")
+        ours = tallies.total("exact_match", **{"read with": cell["read with"]})
         closed = gap_closed(zero, full, ours)
         if closed is not None and cell["read with"] not in (ZERO, FULL):
             cell["gap_closed"] = asdict(closed)

@@ -31,11 +31,13 @@ class Asked:
         question: As a user would ask it.
         answer: What counts as right.
         golds: Everything that must be read to answer.
+        outdated: An answer that was right before the fact changed; empty if it never did.
     """
 
     question: str
     answer: str
     golds: tuple[Place, ...] = ()
+    outdated: str = ""
 
 
 def normalise(answer: str) -> str:

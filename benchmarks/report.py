@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -69,6 +70,21 @@ def area_under_curve(positives: Sequence[float], negatives: Sequence[float]) -> 
     variance = area * (1 - area) + (n - 1) * (first - area**2) + (m - 1) * (second - area**2)
     half = 1.96 * math.sqrt(max(0.0, variance) / (n * m))
     return Estimate(area, max(0.0, area - half), min(1.0, area + half))
+
+
+def gap_closed(zero: Share, full: Share, ours: Share) -> Estimate | None:
+    """`(ours − zero) / (full − zero)`, with a parametric bootstrap's 95 % interval.
+
+    `None` where full is not better than zero: there is no gap to close.
+    """
+    if full.mean <= zero.mean:
+        return None
+    rng = np.random.default_rng(0)
+    draws = [rng.binomial(each.total, each.mean, 2000) / each.total for each in (zero, full, ours)]
+    gaps = draws[1] - draws[0]
+    low, high = np.quantile((draws[2] - draws[0])[gaps > 0] / gaps[gaps > 0], [0.025, 0.975])
+    mean = (ours.mean - zero.mean) / (full.mean - zero.mean)
+    return Estimate(mean, float(low), float(high))
 
 
 def share(flags: Sequence[bool]) -> Share:

@@ -5,7 +5,12 @@ Knows sources, bytes and nodes; knows neither questions nor how they are answere
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Sequence
+=======
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+>>>>>>> 5c9b4ea (Benchmarks of retention and of a life of many sessions)
 from functools import cached_property
 from typing import NamedTuple
 
@@ -13,11 +18,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lmos.builder import SourceText, TreeBuilder
 from lmos.model import BaseModel
 from lmos.nodes import NodeId, Source, Span
 from lmos.scorers import node_keys
 from lmos.session import DEFAULT_RATIOS, Session, make_manifest
-from lmos.store import AbstractStore
+from lmos.store import AbstractStore, SourcePatch
 from lmos.store.memory import MemoryStore
 
 
@@ -89,11 +95,35 @@ class Leaves:
                 ]
             )
 
-    @torch.no_grad()
     def _means(self, source: Source) -> Float[Tensor, "N D"]:
         ids = [i for window in self._store.windows(source.source_id) for i in window.token_ids]
-        x_TD = self._model.embed(torch.tensor(ids, device=self._model.device)).float()
         count = source.level_counts[0]
         nodes = self._store.nodes([NodeId(source.source_id, 1, index) for index in range(count)])
-        means_1ND = torch.stack([x_TD[slice(*node.children)].mean(0) for node in nodes])[None]
-        return self._model.adapter.to_input_scale(means_1ND)[0]
+        return mean_embeddings(self._model, ids, [node.children for node in nodes])
+
+
+@torch.no_grad()
+def mean_embeddings(
+    model: BaseModel, token_ids: Sequence[int], spans: Sequence[Span]
+) -> Float[Tensor, "N D"]:
+    """The mean of the token embeddings of each span, at input scale."""
+    x_TD = model.embed(torch.tensor(token_ids, device=model.device)).float()
+    means_1ND = torch.stack([x_TD[slice(*span)].mean(0) for span in spans])[None]
+    return model.adapter.to_input_scale(means_1ND)[0]
+
+
+@torch.no_grad()
+def session_with(
+    model: BaseModel,
+    ratios: tuple[int, ...],
+    name: str,
+    text: str,
+    leaves: Callable[[SourcePatch], Float[Tensor, "N D"]],
+) -> Session:
+    """A store of one source whose leaves have other embeddings than the compressor's."""
+    session = new_session(model, ratios)
+    builder = TreeBuilder(model, session.store.manifest)
+    (patch,) = builder.build(session.store, [SourceText(name, text.encode())])
+    lowest = replace(patch.levels[0], embeddings=leaves(patch))
+    session.store.put_source(name, replace(patch, levels=(lowest, *patch.levels[1:])))
+    return session

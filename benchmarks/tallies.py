@@ -30,11 +30,6 @@ class Tallies:
             new = share([value] if isinstance(value, bool) else value)
             by_seed[seed] = by_seed.get(seed, Share(0, 0)) + new
 
-    def total(self, labels: Labels, figure: str) -> Share:
-        """Over all seeds; of nothing when it was never counted."""
-        by_seed = self._shares.get(tuple(labels.items()), {}).get(figure, {})
-        return sum(by_seed.values(), Share(0, 0))
-
     def cells(self) -> list[dict[str, Any]]:
         """One object for each row, as it goes into a result file."""
         return [
@@ -61,12 +56,16 @@ class Tallies:
         return markdown_table([*shown, *(name.replace("_", " ") for name in names)], lines)
 
     def pivot(self, figure: str, rows: str, columns: str, **only: Any) -> str:
-        """One figure, a column for each value of a label, and the plain mean of the columns."""
-        cells = {
-            (dict(labels)[rows], dict(labels)[columns]): sum(by_seed.values(), Share(0, 0))
-            for labels, figures in self._shares.items()
-            if only.items() <= dict(labels).items() and (by_seed := figures.get(figure, {}))
-        }
+        """One figure, a column for each value of a label, and the plain mean of the columns.
+
+        Rows that differ in other labels only are summed.
+        """
+        cells: dict[tuple[Any, Any], Share] = {}
+        for labels, figures in self._shares.items():
+            values = dict(labels)
+            if only.items() <= values.items() and figure in figures:
+                place = (values[rows], values[columns])
+                cells[place] = sum(figures[figure].values(), cells.get(place, Share(0, 0)))
         names = list(dict.fromkeys(column for _, column in cells))
         lines = []
         for row in dict.fromkeys(row for row, _ in cells):
@@ -75,6 +74,16 @@ class Tallies:
             texts = [str(each) if each else "–" for each in shares]
             lines.append([str(row), *texts, f"{mean:.3f}"])
         return markdown_table([rows, *map(str, names), "mean"], lines)
+
+    def total(self, figure: str, **only: Any) -> Share:
+        """Over all seeds and all rows with these labels."""
+        shares = [
+            each
+            for labels, figures in self._shares.items()
+            if only.items() <= dict(labels).items()
+            for each in figures.get(figure, {}).values()
+        ]
+        return sum(shares, Share(0, 0))
 
 
 def _cell(by_seed: Mapping[int, Share]) -> dict[str, Any]:

@@ -187,7 +187,8 @@ def tally_questions(
     """Answer every question in every way and count what came out.
 
     Figures: `exact_match`; `gold_read`, the share of gold passages among the texts read, where
-    the store is the one asked about; `gold_kept`, their share among the nodes of the last level.
+    the store is the one asked about; `gold_kept`, their share among the nodes of the last level;
+    `outdated`, where the fact has changed, the share that is answered with what was right once.
     """
     for way in WAYS:
         for asked in questions if way in ways else ():
@@ -196,6 +197,8 @@ def tally_questions(
                 continue
             row = {**labels, "read with": way}
             tallies.add(row, seed, exact_match=is_right(reading.answer, asked.answer))
+            if asked.outdated:
+                tallies.add(row, seed, outdated=is_right(reading.answer, asked.outdated))
             if way == "shuffled memory" or not asked.golds:
                 continue
             tallies.add(row, seed, gold_read=[is_read(reading.hits, gold) for gold in asked.golds])

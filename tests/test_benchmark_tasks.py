@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from benchmarks.facts import Trial
-from benchmarks.icl import EpisodeStore, gap_closed, iter_folio, read_lines
+from benchmarks.icl import EpisodeStore, iter_folio, read_lines
 from benchmarks.passages import read_collection
 from benchmarks.reading import Asked
 from benchmarks.recall import CollectionStore, make_rankers, rank_of
-from benchmarks.report import Share, area_under_curve
+from benchmarks.report import Share, area_under_curve, gap_closed
 from benchmarks.unknown import unanswerable
 from building import prose
 from lmos.errors import DataError

@@ -74,7 +74,7 @@ def test_shares_add_up_over_seeds_and_keep_each_seed() -> None:
     for seed, flags in enumerate(([True, False], [True, True])):
         for flag in flags:
             tallies.add({"way": "tree"}, seed, right=flag, found=[flag, True])
-    assert tallies.total({"way": "tree"}, "right") == Share(3, 4)
+    assert tallies.total("right", way="tree") == Share(3, 4)
     (cell,) = tallies.cells()
     assert cell["right"]["by_seed"] == [0.5, 1.0]
     assert cell["found"]["total"] == 8
@@ -211,11 +211,11 @@ def test_right_answers_and_found_passages_are_counted(session: Session, asked: A
     assert given is not None
     questions = [asked, Asked(asked.question, given.answer, asked.golds)]
     tally_questions(tallies, reader(session), questions, {}, 0, ["tree", "oracle retrieval"])
-    assert tallies.total({"read with": "tree"}, "exact_match").total == 2
-    assert tallies.total({"read with": "tree"}, "exact_match").right >= 1
-    assert tallies.total({"read with": "oracle retrieval"}, "gold_read") == Share(2, 2)
-    assert tallies.total({"read with": "tree"}, "gold_kept").total == 2
-    assert tallies.total({"read with": "BM25"}, "exact_match") == Share(0, 0)
+    assert tallies.total("exact_match", **{"read with": "tree"}).total == 2
+    assert tallies.total("exact_match", **{"read with": "tree"}).right >= 1
+    assert tallies.total("gold_read", **{"read with": "oracle retrieval"}) == Share(2, 2)
+    assert tallies.total("gold_kept", **{"read with": "tree"}).total == 2
+    assert tallies.total("exact_match", **{"read with": "BM25"}) == Share(0, 0)
 
 
 SMALL = ("--seeds", 1, "--budget", 60, "--margin", 0, "--beam", 8)
