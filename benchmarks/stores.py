@@ -5,12 +5,8 @@ Knows sources, bytes and nodes; knows neither questions nor how they are answere
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Sequence
-=======
 from collections.abc import Callable, Sequence
 from dataclasses import replace
->>>>>>> 5c9b4ea (Benchmarks of retention and of a life of many sessions)
 from functools import cached_property
 from typing import NamedTuple
 
