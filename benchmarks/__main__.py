@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from benchmarks.babilong import babilong
+from benchmarks.edits import edits
 from benchmarks.facts import facts
 from benchmarks.icl import icl
 from benchmarks.lifelong import lifelong
@@ -20,7 +21,7 @@ def main() -> None:
     """Measure a model on data that it has never seen, controls in the same table."""
 
 
-for command in (facts, babilong, icl, recall, unknown, retention, lifelong, speed):
+for command in (facts, babilong, icl, recall, unknown, retention, lifelong, speed, edits):
     main.add_command(command)
 
 if __name__ == "__main__":

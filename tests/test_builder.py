@@ -147,6 +147,39 @@ def test_extending_by_any_text_makes_the_tree_of_the_whole(
     assert_same_content(grown, filled_store(tiny_llama, a=text + more + last))
 
 
+def num_compressed(store: AbstractStore, model: BaseModel, **texts: str) -> int:
+    """Tokens of text that are compressed to give some sources their new text."""
+    told: list[int] = []
+    sources = [SourceText(name, text.encode()) for name, text in texts.items()]
+    TreeBuilder(model, store.manifest).build(store, sources, told.append)
+    return sum(told)
+
+
+def test_an_early_edit_compresses_the_windows_around_it(
+    store: AbstractStore, tiny_llama: BaseModel
+) -> None:
+    text = prose(400, seed=3)
+    source = put(store, tiny_llama, "a", text)
+    place = text.index(". ", 60) + 2
+    edited = text[:place] + "New here. " + text[place:]
+    assert 0 < num_compressed(store, tiny_llama, a=edited) < source.num_tokens / 4
+    put(store, tiny_llama, "a", edited)
+    assert_same_content(store, filled_store_like(store, tiny_llama, edited))
+    # What is there and comes again elsewhere is not compressed either.
+    assert num_compressed(store, tiny_llama, a=edited * 2) < source.num_tokens / 2
+
+
+def test_identical_windows_are_compressed_once(store: AbstractStore, tiny_llama: BaseModel) -> None:
+    once = num_compressed(store, tiny_llama, a=TEXT)
+    assert once > 0
+    assert num_compressed(store, tiny_llama, a=TEXT, b=TEXT) == once
+    sources = [SourceText(name, TEXT.encode()) for name in "ab"]
+    left, right = TreeBuilder(tiny_llama, store.manifest).build(store, sources)
+    for mine, other in zip(left.levels, right.levels, strict=True):
+        assert mine.children == other.children
+        assert torch.equal(mine.embeddings, other.embeddings)
+
+
 class WatchedStore(MemoryStore):
     """Counts what is read of it."""
 

@@ -25,7 +25,7 @@ masks scoring segments
 adapter attention transformer model
 store
 excerpts
-compressor scorers
+compressor reuse scorers
 builder recheck strategies retriever
 generation citations
 answers

@@ -7,7 +7,7 @@ with a patch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -18,8 +18,9 @@ from lmos.compressor import Compressor
 from lmos.masks import PADDING
 from lmos.model import BaseModel
 from lmos.nodes import NodeId, Source, Span
+from lmos.reuse import known_windows
 from lmos.scorers import node_keys
-from lmos.segments import SegmentConfig, Window, iter_windows
+from lmos.segments import SegmentConfig, Window, WindowContent, iter_windows
 from lmos.store import AbstractStore, LevelPatch, Manifest, SourcePatch, WindowRecord
 
 _T = TypeVar("_T")
@@ -61,6 +62,8 @@ class _WindowPlan:
     node_start: int
     num_final: int
     windows: list[Window]
+    known: Mapping[WindowContent, Tensor]
+    """Nodes of windows that the source has already, elsewhere."""
 
 
 class TreeBuilder:
@@ -88,8 +91,9 @@ class TreeBuilder:
     ) -> list[SourcePatch]:
         """Make the patches that give each source its new text. Nothing is written.
 
-        Windows that the new text leaves as they were are kept: an append costs the tail alone, an
-        edit what follows it.
+        Windows that the new text leaves as they were are kept, and those that it only moves are
+        taken from the store: an append costs the tail alone, an edit the windows around it.
+        Windows that are the same in several places are compressed once.
 
         Args:
             store: Holds what was there before; a source that it lacks is new.
@@ -130,6 +134,7 @@ class TreeBuilder:
             node_start,
             node_start,
             self._cut(text, start),
+            {},
         )
         return self._patches(store, [plan], progress)[0]
 
@@ -173,6 +178,7 @@ class TreeBuilder:
         start = records[-1].byte_span.stop if records else 0
         num_tokens = sum(len(record.token_ids) for record in records)
         text = source.text[start:]
+        windows = self._cut(text, start)
         return _WindowPlan(
             found.source_id if found is not None else None,
             start,
@@ -181,7 +187,8 @@ class TreeBuilder:
             num_tokens,
             sum(record.num_nodes for record in records),
             sum(record.num_nodes for record in records if record.is_sealed),
-            self._cut(text, start),
+            windows,
+            {} if found is None else known_windows(store, found.source_id, windows),
         )
 
     def _cut(self, text: bytes, start: int) -> list[Window]:
@@ -189,7 +196,12 @@ class TreeBuilder:
         return list(iter_windows(text.decode(), self._model.encode, self._segments, start))
 
     def _compress_text(self, plans: Sequence[_WindowPlan], progress: Progress) -> list[_Level]:
-        """Level 1 of every plan; windows of all plans share batches."""
+        """Level 1 of every plan; what is the same in several windows is compressed once."""
+        nodes: dict[WindowContent, Tensor] = {}
+        for plan in plans:
+            nodes.update(plan.known)
+        contents = dict.fromkeys(window.content for plan in plans for window in plan.windows)
+        self._compress_windows([each for each in contents if each not in nodes], nodes, progress)
         levels = []
         for plan in plans:
             level = _Level(plan.node_start, plan.num_final)
@@ -197,23 +209,29 @@ class TreeBuilder:
             for window in plan.windows:
                 level.children += [Span(token + s.start, token + s.stop) for s in window.spans]
                 level.byte_spans += [window.byte_span_of(span) for span in window.spans]
+                level.embeddings.append(nodes[window.content])
                 token += len(window.token_ids)
                 level.num_final += len(window.spans) if window.is_sealed else 0
             levels.append(level)
-        pairs = zip(levels, plans, strict=True)
-        jobs = [(level, window) for level, plan in pairs for window in plan.windows]
-        for batch in _chunks(jobs, max(1, self._batch_items // self._segments.window)):
-            windows = [window for _, window in batch]
-            ids_BT, spans_BT = _pad([(window.token_ids, window.spans) for window in windows])
-            num_spans = max(len(window.spans) for window in windows)
+        self._add_keys(levels, 1)
+        return levels
+
+    def _compress_windows(
+        self,
+        contents: Sequence[WindowContent],
+        nodes: dict[WindowContent, Tensor],
+        progress: Progress,
+    ) -> None:
+        """Put the nodes of distinct windows into `nodes`; windows of all sources share batches."""
+        for batch in _chunks(contents, max(1, self._batch_items // self._segments.window)):
+            ids_BT, spans_BT = _pad(batch)
+            num_spans = max(len(spans) for _, spans in batch)
             nodes_BSD = self._compressor.compress(
                 self._model.embed(ids_BT), spans_BT, num_spans, level=1
             )
-            for (level, window), nodes_SD in zip(batch, nodes_BSD, strict=True):
-                level.embeddings.append(self._round(nodes_SD[: len(window.spans)]))
-            progress(sum(len(window.token_ids) for window in windows))
-        self._add_keys(levels, 1)
-        return levels
+            for content, nodes_SD in zip(batch, nodes_BSD, strict=True):
+                nodes[content] = self._round(nodes_SD[: len(content[1])])
+            progress(sum(len(token_ids) for token_ids, _ in batch))
 
     def _compress_nodes(
         self, store: AbstractStore, ids: Sequence[int | None], below: Sequence[_Level], level: int
@@ -310,7 +328,7 @@ def _record(window: Window) -> WindowRecord:
     )
 
 
-def _pad(windows: Sequence[tuple[tuple[int, ...], tuple[Span, ...]]]) -> tuple[Tensor, Tensor]:
+def _pad(windows: Sequence[WindowContent]) -> tuple[Tensor, Tensor]:
     """Token ids `(B, T)` and the span of each token `(B, T)` of windows of unequal length."""
     num_items = max(len(token_ids) for token_ids, _ in windows)
     ids_BT = torch.zeros(len(windows), num_items, dtype=torch.long)

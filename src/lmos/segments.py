@@ -25,6 +25,8 @@ _MAX_CHAR_BYTES = 4
 SEGMENTERS = ("sentence", "fixed")
 
 Encode = Callable[[str], Tokens]
+WindowContent = tuple[tuple[int, ...], tuple[Span, ...]]
+"""The tokens of a window and the spans among them; windows with the same have the same nodes."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class Window:
     byte_span: Span
     spans: tuple[Span, ...]
     is_sealed: bool
+
+    @property
+    def content(self) -> WindowContent:
+        """What the nodes of the window follow from, wherever it stands."""
+        return self.token_ids, self.spans
 
     def byte_span_of(self, span: Span) -> Span:
         """The bytes of the source under a span of this window's tokens."""
