@@ -12,6 +12,7 @@ from benchmarks.lifelong import lifelong
 from benchmarks.recall import recall
 from benchmarks.retention import retention
 from benchmarks.speed import speed
+from benchmarks.strategies import strategies
 from benchmarks.unknown import unknown
 from lmos.cli.failures import FailingGroup
 
@@ -21,7 +22,7 @@ def main() -> None:
     """Measure a model on data that it has never seen, controls in the same table."""
 
 
-for command in (facts, babilong, icl, recall, unknown, retention, lifelong, speed, edits):
+for command in (facts, babilong, icl, recall, unknown, retention, lifelong, speed, edits, strategies):
     main.add_command(command)
 
 if __name__ == "__main__":

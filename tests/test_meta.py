@@ -26,7 +26,7 @@ adapter attention transformer model
 store
 excerpts
 compressor reuse scorers
-builder recheck strategies retriever
+builder recheck keyindex strategies retriever
 generation citations
 answers
 session
@@ -40,6 +40,7 @@ ONLY_IMPORTERS = {
     "accelerate": {"training"},
     "apsw": {"store"},
     "tokenizers": {"tokens", "training"},
+    "faiss": {"keyindex"},
     "click": {"cli"},
     "rich": {"cli"},
     "fastapi": {"server"},

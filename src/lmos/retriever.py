@@ -31,6 +31,7 @@ class RetrievalConfig:
 
     Attributes:
         strategy: `tree`: from the roots down. `flat`: every node of the wanted level is scored.
+            `index`: those that an index over the keys of the wanted level finds; needs faiss.
         scorer: `cached` or `paper`.
         top_c: Nodes kept at each level for each retrieval token.
         beam: Nodes kept at each level in all, if that is more.
@@ -70,6 +71,8 @@ class RetrievalConfig:
             )
         if self.scorer not in SCORERS:
             raise ConfigError(f"scorer: expected {' or '.join(SCORERS)}, got {self.scorer!r}")
+        if self.strategy == "index" and self.scorer != "cached":
+            raise ConfigError(f"strategy index: expected the scorer cached, got {self.scorer!r}")
         for name, least in (
             ("top_c", 1),
             ("beam", 0),
@@ -202,6 +205,7 @@ class Retriever:
             search = Search(
                 store,
                 lambda ids: scorer.score(query, store, ids),
+                query.state,
                 target,
                 config.top_c,
                 config.beam,

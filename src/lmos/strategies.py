@@ -1,7 +1,8 @@
 """Strategies: a way to the nodes that a question scores best, without scoring all of them.
 
-`tree` walks from the roots down, `flat` scores every node of one level. Each asks for scores and
-reads structure; none knows how a score is made, or what is done with the nodes that are kept.
+`tree` walks from the roots down, `flat` scores every node of one level, `index` those that an index
+over the level's keys finds near. Each asks for scores and reads structure; none knows how a score
+is made, or what is done with the nodes that are kept.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lmos.keyindex import KeyIndex
 from lmos.nodes import NodeId, NodeIds, Step
 from lmos.scoring import select_nodes
 from lmos.store import AbstractStore
+
+# How a beam is spent on an index: nodes that are scored exactly, and lists that are looked through.
+_INDEX_DEPTH = 2
+_BEAM_PER_LIST = 16
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Search:
     Attributes:
         store: Where to look.
         score: Scores `(R, N)` of nodes of one level, larger is better.
+        vectors_RW: What the scores come from; a product with keys if the scorer is `cached`.
         level: The wanted level.
         top_c: Nodes kept at each level for each retrieval token.
         beam: Nodes kept at each level in all, if that is more.
@@ -80,6 +87,7 @@ class Search:
 
     store: AbstractStore
     score: Callable[[NodeIds], Tensor]
+    vectors_RW: Tensor
     level: int
     top_c: int
     beam: int
@@ -141,7 +149,17 @@ def scan_level(search: Search) -> Iterator[Kept]:
         yield search.keep(candidates)
 
 
-STRATEGIES: dict[str, Strategy] = {"tree": walk_tree, "flat": scan_level}
+def search_index(search: Search) -> Iterator[Kept]:
+    """Those nodes of the wanted level that an index finds, scored exactly."""
+    index = KeyIndex(search.store, search.level)
+    count = _INDEX_DEPTH * max(search.top_c, search.beam)
+    num_lists = max(1, search.beam // _BEAM_PER_LIST)
+    found = index.nearest(search.vectors_RW, count, num_lists, search.source_ids)
+    if len(found):
+        yield search.keep(found)
+
+
+STRATEGIES: dict[str, Strategy] = {"tree": walk_tree, "flat": scan_level, "index": search_index}
 
 
 def _children(store: AbstractStore, ids: NodeIds) -> tuple[NodeIds, NDArray[np.int64]]:

@@ -92,8 +92,9 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @_retrieval_option(
         "strategy",
-        "tree: from the roots down. flat: score every node of the wanted level.",
-        type=click.Choice(["tree", "flat"]),
+        "tree: from the roots down. flat: score every node of the wanted level. index: those that "
+        "an index over that level finds (pip install 'lmos[ann]').",
+        type=click.Choice(["tree", "flat", "index"]),
     )
     @_retrieval_option(
         "scorer",

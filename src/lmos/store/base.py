@@ -17,6 +17,7 @@ import abc
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -94,6 +95,11 @@ class AbstractStore(abc.ABC):
     @abc.abstractmethod
     def manifest(self) -> Manifest:
         """Which model wrote the store and with which settings."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file, or `None` in memory."""
+        return None
 
     @property
     @abc.abstractmethod

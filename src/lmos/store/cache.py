@@ -48,6 +48,13 @@ class ReadCache:
         self._root_ids: NodeIds | None = None
         self._root_keys: dict[int, _RootKeys] = {}
 
+    def reset(self) -> None:
+        """Forget everything: rows may lie elsewhere now."""
+        self._seen = self._records = self._root_ids = None
+        self._root_keys = {}
+        for reader in (self._spans, self._keys, self._embeddings):
+            reader.reset()
+
     def records(self, db: apsw.Connection) -> list[SourceRecord]:
         """Every source, in order of creation."""
         self._refresh(db)
@@ -102,11 +109,8 @@ class ReadCache:
         """Drop everything if this connection or another has written since."""
         seen = (db.pragma("data_version"), db.total_changes())
         if seen != self._seen:
+            self.reset()
             self._seen = seen
-            self._records = self._root_ids = None
-            self._root_keys = {}
-            for reader in (self._spans, self._keys, self._embeddings):
-                reader.reset()
 
 
 def _codes(ids: NodeIds) -> NDArray[np.int64]:

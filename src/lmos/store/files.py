@@ -5,6 +5,7 @@ Knows paths, pragmas and permissions. Does not know what the tables hold.
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ BUSY_MILLISECONDS = 2000
 LOG_BYTES = 64 * 1024 * 1024
 # Of pages in memory: holds the inner pages of the tables of a store of tens of millions of tokens.
 CACHE_KIBIBYTES = 16 * 1024
+INDEX_SUFFIX = "-index"
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
@@ -170,6 +172,12 @@ def _write_first_pages(db: apsw.Connection, fill: Callable[[apsw.Connection], No
         migrate(db)
         fill(db)
     db.pragma("journal_mode", "wal")
+
+
+def remove_indexes(path: Path) -> None:
+    """Remove what `lmos.keyindex` made of a store: what the store forgets must not stay there."""
+    for index in path.parent.glob(f"{glob.escape(path.name + INDEX_SUFFIX)}[0-9]*-*"):
+        index.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> list[Path]:

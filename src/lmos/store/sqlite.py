@@ -45,6 +45,7 @@ from lmos.store.files import (
     create_file,
     fold_log,
     move_file,
+    remove_indexes,
     require_free,
     require_store,
 )
@@ -139,6 +140,10 @@ class SQLiteStore(AbstractStore):
     @property
     def manifest(self) -> Manifest:
         return self._manifest
+
+    @property
+    def path(self) -> Path:
+        return Path(self._path)
 
     @property
     def version(self) -> int:
@@ -241,6 +246,7 @@ class SQLiteStore(AbstractStore):
         with self._lock, store_errors(self._path, self._db):
             before = self._file_bytes()
             self._db.execute("VACUUM")
+            self._cache.reset()
             self._empty_log()
             return before, self._file_bytes()
 
@@ -359,6 +365,8 @@ class SQLiteStore(AbstractStore):
                 yield self._db
                 return
             self._db.execute(begin)
+            if begin == _WRITE:
+                remove_indexes(self.path)
             try:
                 yield self._db
                 self._db.execute("COMMIT")
