@@ -224,7 +224,7 @@ class TreeBuilder:
     ) -> None:
         """Put the nodes of distinct windows into `nodes`; windows of all sources share batches."""
         for batch in _chunks(contents, max(1, self._batch_items // self._segments.window)):
-            ids_BT, spans_BT = _pad(batch)
+            ids_BT, spans_BT = (part.to(self._model.device) for part in _pad(batch))
             num_spans = max(len(spans) for _, spans in batch)
             nodes_BSD = self._compressor.compress(
                 self._model.embed(ids_BT), spans_BT, num_spans, level=1
@@ -256,7 +256,8 @@ class TreeBuilder:
                     covered = bytes_N[offset + span.start : offset + span.stop]
                     built.byte_spans.append(Span(covered[0].start, covered[-1].stop))
         for batch in _chunks(jobs, max(1, self._batch_items // window)):
-            spans_BT = torch.arange(window).div(ratio, rounding_mode="floor").expand(len(batch), -1)
+            order_T = torch.arange(window, device=self._model.device)
+            spans_BT = order_T.div(ratio, rounding_mode="floor").expand(len(batch), -1)
             nodes_BSD = self._compressor.compress(
                 torch.stack([items_TD for _, items_TD in batch]), spans_BT, len(spans), level
             )
@@ -274,7 +275,8 @@ class TreeBuilder:
         if start < lower.start:
             assert source_id is not None
             stored = [NodeId(source_id, level, index) for index in range(start, lower.start)]
-            items.insert(0, store.embeddings(stored).to(items[0].dtype if items else torch.float32))
+            dtype = items[0].dtype if items else torch.float32
+            items.insert(0, store.embeddings(stored).to(self._model.device, dtype))
             byte_spans = [node.byte_span for node in store.nodes(stored)] + byte_spans
         return torch.cat(items), byte_spans
 
@@ -299,12 +301,13 @@ class TreeBuilder:
 
     def _patch(self, level: _Level) -> LevelPatch:
         width, key_width = self._manifest.embedding_width, self._manifest.key_width
+        none = torch.zeros(0, device=self._model.device)
         return LevelPatch(
             level.start,
             tuple(level.children),
             tuple(level.byte_spans),
-            torch.cat(level.embeddings) if level.embeddings else torch.zeros(0, width),
-            torch.cat(level.keys) if level.keys else torch.zeros(0, key_width),
+            torch.cat(level.embeddings) if level.embeddings else none.view(0, width),
+            torch.cat(level.keys) if level.keys else none.view(0, key_width),
         )
 
 

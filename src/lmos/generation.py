@@ -46,7 +46,7 @@ def prompt_embeddings(
                 parts.append(_embed_text(model, text + "\n"))
         else:
             level_D = model.adapter.level_LD[hit.node.id.level]
-            parts.append(store.embeddings([hit.node.id]).float() + level_D)
+            parts.append(store.embeddings([hit.node.id]).to(level_D) + level_D)
     parts.append(_embed_text(model, question_after(question)))
     return torch.cat([part.float() for part in parts])
 

@@ -53,8 +53,9 @@ def node_keys(
         layer: The scoring layer.
     """
     x_N1D = (nodes_ND + model.adapter.level_LD[level])[:, None]
-    positions_N1 = torch.full((len(nodes_ND), 1), query_room(model))
-    mask_N11 = torch.ones(len(nodes_ND), 1, 1, dtype=torch.bool)
+    device = nodes_ND.device
+    positions_N1 = torch.full((len(nodes_ND), 1), query_room(model), device=device)
+    mask_N11 = torch.ones(len(nodes_ND), 1, 1, dtype=torch.bool, device=device)
     state = model.attention(x_N1D, mask_N11, positions_N1, layer)
     return state.keys_BGTd[:, :, 0].flatten(1)
 
@@ -76,16 +77,15 @@ def retrieval_inputs(
     for row, query in enumerate(queries):
         ids_BT[row, longest - len(query) :] = torch.tensor(query, dtype=torch.long)
         real_BT[row, : longest - len(query)] = False
-    question_BTD = model.embed(ids_BT)
-    adapter = model.adapter
+    device, adapter = model.device, model.adapter
+    question_BTD, real_BT = model.embed(ids_BT.to(device)), real_BT.to(device)
     looks_BRT = adapter.pool_RD @ question_BTD.float().transpose(1, 2)
     looks_BRT = looks_BRT / model.embedding_width**0.5
     weights_BRT = looks_BRT.masked_fill(~real_BT[:, None, :longest], -torch.inf).softmax(-1)
     means_BRD = adapter.to_input_scale(weights_BRT @ question_BTD.float())
     x_BTD = torch.cat([question_BTD, means_BRD + adapter.retrieval_RD], dim=1)
     room = query_room(model)
-    order_T = torch.arange(room - longest, room)
-    positions_T = torch.cat([order_T, torch.full((num_tokens,), room)])
+    positions_T = torch.arange(room - longest, room + num_tokens, device=device).clamp(max=room)
     return x_BTD, causal_mask(real_BT), positions_T.expand(len(queries), -1)
 
 
@@ -166,7 +166,7 @@ def _product(state_RK: Float[Tensor, "R K"], keys_NK: Float[Tensor, "N K"]) -> F
     widening all of them first, and no memory to speak of. Gradients flow if they are recorded.
     """
     if torch.is_grad_enabled():
-        return state_RK @ keys_NK.to(state_RK.dtype).T
+        return state_RK @ keys_NK.to(state_RK).T
     scores_NR = state_RK.new_empty(len(keys_NK), len(state_RK))
     buffer_NK = state_RK.new_empty(min(len(keys_NK), _WIDEN_NODES), keys_NK.shape[1])
     for start in range(0, len(keys_NK), _WIDEN_NODES):
@@ -198,9 +198,10 @@ class PaperScorer(AbstractScorer):
         """See `AbstractScorer.score`. Cost: the candidates' forward up to the scoring layer."""
         room = self._model.max_positions - len(query.state)
         level_D = self._model.adapter.level_LD[ids[0].level]
+        groups = [ids[start : start + room] for start in range(0, len(ids), room)]
         logits = [
-            self._logits(query.state, store.embeddings(ids[start : start + room]).float() + level_D)
-            for start in range(0, len(ids), room)
+            self._logits(query.state, store.embeddings(group).to(level_D) + level_D)
+            for group in groups
         ]
         weights_RH1 = self._model.adapter.head_weights_RH.abs()[:, :, None]
         attention_RHN = torch.cat(logits, dim=-1).softmax(-1)
@@ -210,8 +211,8 @@ class PaperScorer(AbstractScorer):
     def _logits(self, states_RD: Tensor, nodes_ND: Tensor) -> Float[Tensor, "R H N"]:
         num_nodes, num_tokens = len(nodes_ND), len(states_RD)
         x_1TD = torch.cat([nodes_ND, states_RD])[None]
-        positions_1T = torch.arange(num_nodes + num_tokens)[None]
-        real_1T = torch.ones(1, num_nodes + num_tokens, dtype=torch.bool)
+        positions_1T = torch.arange(num_nodes + num_tokens, device=x_1TD.device)[None]
+        real_1T = torch.ones_like(positions_1T, dtype=torch.bool)
         state = self._model.attention(x_1TD, causal_mask(real_1T), positions_1T, self._layer)
         queries_HRd = state.queries_BHTd[0, :, num_nodes:]
         repeats = self._model.num_heads // self._model.num_kv_heads

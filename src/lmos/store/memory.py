@@ -218,7 +218,7 @@ class MemoryStore(AbstractStore):
             levels = [self._level(ids[row]) for row in group]
             parts.append(vectors_of(levels[0])[[ids[row].index for row in group]])
         order = torch.tensor([row for group in rows.values() for row in group], dtype=torch.int64)
-        return torch.cat(parts)[order.argsort()]
+        return torch.cat(parts)[order.argsort().to(parts[0].device)]
 
 
 def _joined(kept: Float[Tensor, "M W"], new: Float[Tensor, "N W"]) -> Float[Tensor, "L W"]:

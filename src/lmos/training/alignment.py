@@ -33,9 +33,10 @@ def align_scores(model: BaseModel, seed: int = 0) -> None:
     adapter = model.adapter
     generator = torch.Generator().manual_seed(seed)
     ids_N1 = torch.randint(model.vocab_size, (_NUM_PROBES, 1), generator=generator)
+    ids_N1 = ids_N1.to(model.device)
     x_N1D = model.embed(ids_N1)
     positions_N1 = torch.full_like(ids_N1, query_room(model))
-    mask_N11 = torch.ones(_NUM_PROBES, 1, 1, dtype=torch.bool)
+    mask_N11 = torch.ones_like(ids_N1, dtype=torch.bool)[..., None]
     state = model.attention(x_N1D, mask_N11, positions_N1, model.scoring_layer)
     x_ND = x_N1D[:, 0].float()
     queries_NQ = state.queries_BHTd[:, :, 0].flatten(1).float()

@@ -88,7 +88,7 @@ class CompressionConfig:
 
 @dataclass(frozen=True)
 class _Level:
-    """All nodes of one level of a step's contexts."""
+    """All nodes of one level of a step's contexts; where they are from stays on the CPU."""
 
     context_N: Tensor
     start_N: Tensor
@@ -210,6 +210,7 @@ class CompressionObjective:
             if len(level.keys_NK) == 0:
                 continue
             gold_QGN = _stack([level.is_gold(context, q.golds) for context, q in asked])
+            gold_QGN = gold_QGN.to(vectors_QRK.device)
             has_gold_Q = gold_QGN.any(-1).any(-1)
             if not has_gold_Q.any():
                 continue
@@ -257,7 +258,7 @@ class CompressionObjective:
     ) -> _Row:
         gold_N = leaves.is_gold(context, question.golds).any(0)
         with torch.no_grad():
-            scores_N = (vectors_RK.float() @ leaves.keys_NK.float().T).amax(0)
+            scores_N = (vectors_RK.float() @ leaves.keys_NK.float().T).amax(0).cpu()
             scores_N = scores_N.masked_fill(gold_N, -torch.inf)
             count = min(rng.randint(0, self._config.distractors), len(scores_N) - 1)
             wrong = scores_N.topk(count).indices.tolist()
@@ -315,7 +316,8 @@ class CompressionObjective:
             [row.targets + [IGNORE] * (longest - len(row.targets)) for row in rows]
         )
         real_BT = torch.arange(longest) < torch.tensor([[len(row.targets)] for row in rows])
-        positions_BT = torch.arange(longest).expand(len(rows), -1)
+        targets_BT, real_BT = targets_BT.to(x_BTD.device), real_BT.to(x_BTD.device)
+        positions_BT = torch.arange(longest, device=x_BTD.device).expand(len(rows), -1)
         hidden_BTD = self._model.forward(x_BTD, causal_mask(real_BT), positions_BT)[:, :-1]
         is_target_BT = targets_BT[:, 1:] != IGNORE
         logits_NV = self._model.logits(hidden_BTD[is_target_BT]).float()
@@ -351,7 +353,9 @@ class _Row:
     def embed(self, model: BaseModel, length: int, width: int) -> Tensor:
         """The inputs `(length, D)`, padded with zeros."""
         rows = [
-            part[None].float() if isinstance(part, Tensor) else model.embed(torch.tensor(part))
+            part[None].float()
+            if isinstance(part, Tensor)
+            else model.embed(torch.tensor(part, device=model.device))
             for part in self.parts
             if len(part)
         ]

@@ -136,7 +136,7 @@ class PretrainObjective:
         config = self._config
         window = config.window if self.curriculum.num_facts > 1 else config.short_window
         batch = [self._row(rng, window) for _ in range(config.batch_size * config.window // window)]
-        rows = _pack(batch, window)
+        rows = _pack(batch, window, self._model.device)
         # Logits are made only where something is learned: the vocabulary is most of the cost.
         hidden_BTD = self._model.forward(
             self._model.embed(rows.ids_BT), rows.mask_BTT, rows.positions_BT
@@ -277,7 +277,7 @@ class _Rows:
     mask_BTT: Tensor
 
 
-def _pack(batch: Sequence[Sequence[_Sample]], window: int) -> _Rows:
+def _pack(batch: Sequence[Sequence[_Sample]], window: int, device: torch.device) -> _Rows:
     ids_BT = torch.zeros(len(batch), window, dtype=torch.long)
     targets_BT = torch.full_like(ids_BT, IGNORE)
     tasks_BT = torch.full_like(ids_BT, len(_TASKS))
@@ -295,8 +295,9 @@ def _pack(batch: Sequence[Sequence[_Sample]], window: int) -> _Rows:
             samples_BT[row, place] = number
             positions_BT[row, place] = torch.arange(length)
             start += length
-    mask_BTT = segmented_mask(samples_BT, 0, "strict")
-    return _Rows(ids_BT, targets_BT, tasks_BT, positions_BT, mask_BTT)
+    mask_BTT = segmented_mask(samples_BT.to(device), 0, "strict")
+    parts = (ids_BT, targets_BT, tasks_BT, positions_BT)
+    return _Rows(*(part.to(device) for part in parts), mask_BTT)
 
 
 _TASKS = ("text", "copy", "facts", "passages", "stories", "episodes")
