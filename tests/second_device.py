@@ -44,7 +44,9 @@ class _Elsewhere(Tensor):
         return self.here.tolist()
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return _run(func, args, kwargs or {})
 
 
@@ -61,7 +63,7 @@ class _Construction(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class _Mode(TorchDispatchMode):
+class _Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return _run(func, args, kwargs or {})
 
@@ -98,7 +100,7 @@ def second_device() -> Iterator[str]:
     """Its name, good for `.to` and `device=` inside the block."""
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:
-        with _Mode(), _Construction():
+        with _Mode(), _Construction():  # type: ignore[no-untyped-call]
             yield NAME
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(False)

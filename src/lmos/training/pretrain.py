@@ -136,7 +136,7 @@ class PretrainObjective:
         config = self._config
         window = config.window if self.curriculum.num_facts > 1 else config.short_window
         batch = [self._row(rng, window) for _ in range(config.batch_size * config.window // window)]
-        rows = _pack(batch, window, self._model.device)
+        rows = _pack(batch, window).to(self._model.device)
         # Logits are made only where something is learned: the vocabulary is most of the cost.
         hidden_BTD = self._model.forward(
             self._model.embed(rows.ids_BT), rows.mask_BTT, rows.positions_BT
@@ -276,8 +276,11 @@ class _Rows:
     positions_BT: Tensor
     mask_BTT: Tensor
 
+    def to(self, device: torch.device) -> _Rows:
+        return _Rows(**{name: part.to(device) for name, part in vars(self).items()})
 
-def _pack(batch: Sequence[Sequence[_Sample]], window: int, device: torch.device) -> _Rows:
+
+def _pack(batch: Sequence[Sequence[_Sample]], window: int) -> _Rows:
     ids_BT = torch.zeros(len(batch), window, dtype=torch.long)
     targets_BT = torch.full_like(ids_BT, IGNORE)
     tasks_BT = torch.full_like(ids_BT, len(_TASKS))
@@ -295,9 +298,8 @@ def _pack(batch: Sequence[Sequence[_Sample]], window: int, device: torch.device)
             samples_BT[row, place] = number
             positions_BT[row, place] = torch.arange(length)
             start += length
-    mask_BTT = segmented_mask(samples_BT.to(device), 0, "strict")
-    parts = (ids_BT, targets_BT, tasks_BT, positions_BT)
-    return _Rows(*(part.to(device) for part in parts), mask_BTT)
+    mask_BTT = segmented_mask(samples_BT, 0, "strict")
+    return _Rows(ids_BT, targets_BT, tasks_BT, positions_BT, mask_BTT)
 
 
 _TASKS = ("text", "copy", "facts", "passages", "stories", "episodes")
