@@ -88,6 +88,8 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         lambda leaf: leaf.here if isinstance(leaf, _Elsewhere) else leaf, (args, kwargs)
     )
     result = func(*plain_args, **plain_kwargs)
+    if "out" in kwargs:
+        return kwargs["out"]
     if func._schema.is_mutable and args and isinstance(args[0], Tensor):
         return args[0] if isinstance(result, Tensor) else result
     if not is_there:
