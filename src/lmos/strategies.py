@@ -107,7 +107,7 @@ class Search:
             parents_N: Of each, the place in `above`, or -1; all -1 by default.
             above: What the level above kept.
         """
-        scores_RN = self.score(ids)
+        scores_RN = self.score(ids).cpu()
         best_N = scores_RN.amax(0).numpy()
         places = select_nodes(scores_RN, self.top_c, self.beam).numpy()
         places = places[np.argsort(-best_N[places], kind="stable")]
