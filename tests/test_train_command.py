@@ -125,6 +125,7 @@ def test_a_run_goes_on_only_when_told_to(
         (("--passage-share", 2), "passage_share: expected 0 to 1, got 2"),
         (("--learning-rate", -1), "learning_rate: expected a number"),
         (("--scoring-layer", 9), "scoring layer below 3"),
+        (("--device", "nowhere"), "device 'nowhere' cannot be used"),
         (("--lora-rank", 0), "rank: expected a number ≥ 1, got 0"),
     ],
 )

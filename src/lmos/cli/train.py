@@ -81,6 +81,7 @@ def _rate_options(command: Any) -> Any:
     metavar="N",
     help="Whose keys score nodes, from 0.  [default: at 60 % of the depth]",
 )
+@click.option("--device", metavar="NAME", help="Where to train.  [default: cuda if there is one]")
 @_rate_options
 def train(
     base: str,
@@ -94,6 +95,7 @@ def train(
     passage_share: float,
     example_share: float,
     scoring_layer: int | None,
+    device: str | None,
     checkpoint_every: int,
     seed: int,
     resume: bool,
@@ -145,5 +147,5 @@ def train(
         scoring_layer=scoring_layer,
     )
     with training_bar(steps) as progress:
-        run(config, out, resume=resume, progress=progress)
+        run(config, out, resume=resume, device=device, progress=progress)
     click.echo(f"the trained model is in {out / 'model'}")

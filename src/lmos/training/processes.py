@@ -33,7 +33,8 @@ class Processes:
         Args:
             device: `cpu`, or the kind of device of which each process takes its own.
         """
-        self.count, self.rank, self.device = 1, 0, torch.device(device)
+        self.device: str | torch.device
+        self.count, self.rank, self.device = 1, 0, device
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             state: Any = PartialState(cpu=device == "cpu")
             self.count, self.rank = state.num_processes, state.process_index

@@ -83,7 +83,7 @@ def train(
     out: Path,
     *,
     resume: bool = False,
-    device: str = "cpu",
+    device: str | None = None,
     progress: Progress = lambda step, metrics: None,
 ) -> None:
     """Teach a model to compress and retrieve.
@@ -93,7 +93,8 @@ def train(
         out: Receives the checkpoint and, with each, the folder `out/model`: all of the model, or
             with LoRA the adapter alone, which names its base model.
         resume: Go on with the run that `out` holds.
-        device: Where to compute; each of several processes takes its own of this kind.
+        device: Where to compute: `cuda` if there is one by default. Each of several processes takes
+            its own of this kind.
         progress: Told after every step, in the first process.
 
     Raises:
@@ -101,7 +102,7 @@ def train(
         ModelError: The base model cannot be used.
         DataError: There is no text, or the loss is no longer a number.
     """
-    processes = Processes(device)
+    processes = Processes(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if processes.is_first:
         require_folder(out, resume=resume)
     model = _model_to_train(config, processes.device)
@@ -143,7 +144,7 @@ class StagedObjective:
         return loss, {"stage": float(self.stage.number + 1), **metrics}
 
 
-def _model_to_train(config: TrainConfig, device: torch.device) -> BaseModel:
+def _model_to_train(config: TrainConfig, device: str | torch.device) -> BaseModel:
     """The base model with an adapter, aligned if it is new, and LoRA weights if they are wanted."""
     model = BaseModel.from_pretrained(resolve_model(config.base), device=device)
     if not model.is_trained:
