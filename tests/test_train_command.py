@@ -149,7 +149,7 @@ def test_full_and_lora_exclude_each_other(base: Path, data: Path, tmp_path: Path
 def test_pretraining_makes_a_base_model_and_goes_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     config = DataConfig(data)
-    mixture, loop = PretrainConfig(batch_size=1, window=96), LoopConfig(num_steps=1)
+    mixture, loop = PretrainConfig(batch_size=1, window=128), LoopConfig(num_steps=1)
     pretrain(config, out, mixture, loop)
     assert (out / "curves.svg").exists()
     base_hash = BaseModel.from_pretrained(out / "model").base_hash
