@@ -199,7 +199,8 @@ class TreeBuilder:
         """Level 1 of every plan; what is the same in several windows is compressed once."""
         nodes: dict[WindowContent, Tensor] = {}
         for plan in plans:
-            nodes.update(plan.known)
+            device = self._model.device
+            nodes.update({each: nodes_SD.to(device) for each, nodes_SD in plan.known.items()})
         contents = dict.fromkeys(window.content for plan in plans for window in plan.windows)
         self._compress_windows([each for each in contents if each not in nodes], nodes, progress)
         levels = []
