@@ -180,6 +180,26 @@ def test_identical_windows_are_compressed_once(store: AbstractStore, tiny_llama:
         assert torch.equal(mine.embeddings, other.embeddings)
 
 
+def test_a_text_under_another_name_is_not_compressed_again(
+    store: AbstractStore, tiny_llama: BaseModel
+) -> None:
+    put(store, tiny_llama, "other", TEXT[::-1])
+    put(store, tiny_llama, "old name", TEXT)
+    assert num_compressed(store, tiny_llama, **{"new name": TEXT}) == 0
+    new = put(store, tiny_llama, "new name", TEXT)
+    expected = filled_store_like(store, tiny_llama, TEXT)
+    store.delete_source("old name")
+    store.delete_source("other")
+    ids = [node_id for node_id in store.level_ids(1) if node_id.source_id == new.source_id]
+    torch.testing.assert_close(
+        store.embeddings(ids).float(),
+        expected.embeddings(expected.level_ids(1)).float(),
+        rtol=0,
+        atol=0.03,
+    )
+    assert store.verify() == []
+
+
 class WatchedStore(MemoryStore):
     """Counts what is read of it."""
 

@@ -211,6 +211,17 @@ def test_a_missing_source_is_named_with_similar_ones(store: AbstractStore) -> No
             read(7)
 
 
+def test_a_twin_has_the_same_text_to_the_byte(store: AbstractStore) -> None:
+    source = put_text(store, "a", b"", TEXT)
+    put_text(store, "b", b"", TEXT[:-1])
+    assert store.find_twin(TEXT) == source
+    assert store.find_twin(TEXT[:-1]) == store.source("b")
+    assert store.find_twin(TEXT[::-1]) is None
+    assert store.find_twin(b"") is None
+    store.delete_source("a")
+    assert store.find_twin(TEXT) is None
+
+
 def test_a_deleted_source_is_gone_and_its_id_is_not_used_again(store: AbstractStore) -> None:
     put_text(store, "a", b"", TEXT)
     last = put_text(store, "b", b"", TEXT)

@@ -540,12 +540,16 @@ def _shape(store: MemoryStore | SQLiteStore) -> list[object]:
 def test_compacting_gives_room_back_and_changes_nothing(path: Path) -> None:
     with SQLiteStore.open(path) as store:
         put_text(store, "large", b"", STORY * 100)
+        put_text(store, "last", b"", STORY[:70])
         store.delete_source("large")
+        store.delete_source("first")
         before = observe(store)
         large, small = store.compact()
         assert observe(store) == before
         assert small < large
-        assert (path.stat().st_size, store.version) == (small, 5)
+        assert (path.stat().st_size, store.version) == (small, 7)
+        with store.snapshot(), pytest.raises(StoreError, match="a snapshot is being read"):
+            store.compact()
     SQLiteStore.open(path, read_only=True).close()
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 

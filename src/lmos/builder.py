@@ -63,7 +63,7 @@ class _WindowPlan:
     num_final: int
     windows: list[Window]
     known: Mapping[WindowContent, Tensor]
-    """Nodes of windows that the source has already, elsewhere."""
+    """Nodes of windows that the store has already, elsewhere in the source or in its twin."""
 
 
 class TreeBuilder:
@@ -93,7 +93,8 @@ class TreeBuilder:
 
         Windows that the new text leaves as they were are kept, and those that it only moves are
         taken from the store: an append costs the tail alone, an edit the windows around it.
-        Windows that are the same in several places are compressed once.
+        Windows that are the same in several places are compressed once, and not at all if the
+        store has a source with the same text.
 
         Args:
             store: Holds what was there before; a source that it lacks is new.
@@ -179,6 +180,8 @@ class TreeBuilder:
         num_tokens = sum(len(record.token_ids) for record in records)
         text = source.text[start:]
         windows = self._cut(text, start)
+        # A text that comes again under another name, as when a file is renamed, is there already.
+        like = found or store.find_twin(source.text)
         return _WindowPlan(
             found.source_id if found is not None else None,
             start,
@@ -188,7 +191,7 @@ class TreeBuilder:
             sum(record.num_nodes for record in records),
             sum(record.num_nodes for record in records if record.is_sealed),
             windows,
-            {} if found is None else known_windows(store, found.source_id, windows),
+            {} if like is None else known_windows(store, like.source_id, windows),
         )
 
     def _cut(self, text: bytes, start: int) -> list[Window]:

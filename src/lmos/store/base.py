@@ -130,6 +130,10 @@ class AbstractStore(abc.ABC):
         """One source by name, or `None` if there is none of it."""
 
     @abc.abstractmethod
+    def find_twin(self, text: bytes) -> Source | None:
+        """A source with exactly this text, whatever its name, or `None` if there is none."""
+
+    @abc.abstractmethod
     def source_by_id(self, source_id: int) -> Source:
         """One source by id.
 

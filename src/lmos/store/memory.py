@@ -103,6 +103,10 @@ class MemoryStore(AbstractStore):
     def find_source(self, name: str) -> Source | None:
         return next((source for source in self.sources() if source.name == name), None)
 
+    def find_twin(self, text: bytes) -> Source | None:
+        trees = self._trees.values()
+        return next((tree.record.source for tree in trees if tree.text == text), None)
+
     def source_by_id(self, source_id: int) -> Source:
         return self._tree(source_id).record.source
 

@@ -173,6 +173,14 @@ class SQLiteStore(AbstractStore):
             record = _find_named(db, name)
         return None if record is None else record.source
 
+    def find_twin(self, text: bytes) -> Source | None:
+        with self._transaction(_READ) as db:
+            for record in tables.iter_sources_of_size(db, len(text)):
+                source = record.source
+                if tables.read_items(db, TEXT, source.source_id, 0, 0, len(text)) == text:
+                    return source
+        return None
+
     def source_by_id(self, source_id: int) -> Source:
         with self._transaction(_READ) as db:
             return _source_with_id(db, source_id).source
@@ -244,6 +252,7 @@ class SQLiteStore(AbstractStore):
             StoreFull: No room; the store is as it was.
         """
         with self._lock, store_errors(self._path, self._db):
+            self._require_no_snapshot()
             before = self._file_bytes()
             self._db.execute("VACUUM")
             self._cache.reset()
@@ -257,6 +266,7 @@ class SQLiteStore(AbstractStore):
             StoreLocked: Another process reads this store; it is open and as it was.
         """
         with self._lock, store_errors(self._path, self._db):
+            self._require_no_snapshot()
             fold_log(self._db, self._path)
             self._db.close()
             move_file(draft, Path(self._path))
@@ -320,6 +330,10 @@ class SQLiteStore(AbstractStore):
     def __enter__(self) -> SQLiteStore:
         return self
 
+    def _require_no_snapshot(self) -> None:
+        if self._db.in_transaction:
+            raise StoreError(f"{self._path}: a snapshot is being read; change it after")
+
     def _empty_log(self) -> None:
         # Should a reader keep us from it, what was done is durable all the same, and `close`
         # empties the log.
@@ -361,7 +375,7 @@ class SQLiteStore(AbstractStore):
         with self._lock, store_errors(self._path, self._db):
             if self._db.in_transaction:
                 if begin == _WRITE:
-                    raise StoreError(f"{self._path}: a snapshot is being read; change it after")
+                    self._require_no_snapshot()
                 yield self._db
                 return
             self._db.execute(begin)

@@ -65,6 +65,13 @@ def iter_sources(db: apsw.Connection) -> Iterator[SourceRecord]:
         yield _record_from_row(row)
 
 
+def iter_sources_of_size(db: apsw.Connection, num_bytes: int) -> Iterator[SourceRecord]:
+    """The sources with so many bytes of text, in order of creation."""
+    query = f"SELECT {_SOURCE_COLUMNS}, crc FROM sources WHERE num_bytes = ? ORDER BY source_id"
+    for row in db.execute(query, (num_bytes,)):
+        yield _record_from_row(row)
+
+
 def find_source(db: apsw.Connection, column: str, value: str | int) -> SourceRecord | None:
     """The source whose `name` or `source_id` has the value."""
     query = f"SELECT {_SOURCE_COLUMNS}, crc FROM sources WHERE {column} = ?"
