@@ -22,7 +22,12 @@ def main() -> None:
     """Measure a model on data that it has never seen, controls in the same table."""
 
 
-for command in (facts, babilong, icl, recall, unknown, retention, lifelong, speed, edits, strategies):
+_COMMANDS = (
+    *(facts, babilong, icl, recall, unknown, retention, lifelong),
+    *(speed, edits, strategies),
+)
+
+for command in _COMMANDS:
     main.add_command(command)
 
 if __name__ == "__main__":
