@@ -148,4 +148,4 @@ def train(
     )
     with training_bar(steps) as progress:
         run(config, out, resume=resume, device=device, progress=progress)
-    click.echo(f"the trained model is in {out / 'model'}")
+    click.echo(f"the trained model is in {out / 'model'}; next, fit its confidence: lmos calibrate")

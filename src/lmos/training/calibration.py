@@ -30,7 +30,7 @@ _DECAY = 1.0
 
 @dataclass(frozen=True)
 class CalibrationConfig:
-    """How a calibration is fitted.
+    """How a calibration is fitted, with the default options of retrieval.
 
     Attributes:
         num_texts: Texts, each in a store of its own.
@@ -44,7 +44,7 @@ class CalibrationConfig:
     num_texts: int = 40
     num_questions: int = 24
     min_chars: int = 2_000
-    max_chars: int = 60_000
+    max_chars: int = 200_000
     false_share: float = 0.04
     seed: int = 0
 
