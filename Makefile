@@ -31,9 +31,15 @@ format: install
 	@$(BIN)/ruff check --fix --quiet src tests benchmarks examples
 	@$(BIN)/ruff format src tests benchmarks examples
 
-results: install ## the tables of docs/results.md
-	@$(BIN)/python -m benchmarks facts --json runs/facts.json \
-		--data examples/texts/the-hound-of-the-baskervilles.txt
+NOVEL := examples/texts/the-hound-of-the-baskervilles.txt
+
+results: install ## the part of docs/results.md that needs a CPU and no other data: tables and charts
+	@for name in facts unknown retention lifelong; do \
+		$(BIN)/python -m benchmarks $$name --data $(NOVEL) --json runs/results/$$name.json || exit 1; \
+	done
+	@$(BIN)/python -m benchmarks icl --json runs/results/icl.json
+	@$(BIN)/python -m benchmarks plot --out docs/charts \
+		$(patsubst %,runs/results/%.json,facts unknown retention lifelong)
 
 clean:
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache

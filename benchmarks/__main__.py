@@ -9,6 +9,7 @@ from benchmarks.edits import edits
 from benchmarks.facts import facts
 from benchmarks.icl import icl
 from benchmarks.lifelong import lifelong
+from benchmarks.plot import plot
 from benchmarks.recall import recall
 from benchmarks.retention import retention
 from benchmarks.speed import speed
@@ -25,6 +26,7 @@ def main() -> None:
 _COMMANDS = (
     *(facts, babilong, icl, recall, unknown, retention, lifelong),
     *(speed, edits, strategies),
+    plot,
 )
 
 for command in _COMMANDS:
