@@ -17,6 +17,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging as transformers_logging
 
 from lmos.adapter import Adapter, AdapterConfig, has_adapter
@@ -243,6 +244,28 @@ class BaseModel(Transformer):
         options = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
         with _quiet():
             self._lora = get_peft_model(self.module, options)
+
+    def checkpoint_gradients(self) -> None:
+        """Have layers keep their inputs alone in training, and run again in the backward pass.
+
+        Less memory for a third more time; the gradients are the same. The scoring layer is left as
+        it is: a pass that only wants its queries and keys is cut short inside it.
+
+        Raises:
+            ConfigError: The architecture cannot.
+        """
+        try:
+            with (
+                _quiet()
+            ):  # the name that all versions from 5.0 on know is deprecated in later ones
+                self.module.gradient_checkpointing_enable({"use_reentrant": False})
+        except ValueError as error:
+            raise ConfigError(f"{self.name}: {first_line(error)}") from error
+        for layer in self.module.modules():
+            numbers = (getattr(part, "layer_idx", None) for part in layer.modules())
+            is_layer = isinstance(layer, GradientCheckpointingLayer)
+            if is_layer and self.scoring_layer in numbers:
+                layer.gradient_checkpointing = False
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the base model, its tokenizer and, when trained, the adapter.

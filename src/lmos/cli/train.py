@@ -81,6 +81,11 @@ def _rate_options(command: Any) -> Any:
     metavar="N",
     help="Whose keys score nodes, from 0.  [default: at 60 % of the depth]",
 )
+@click.option(
+    "--gradient-checkpointing",
+    is_flag=True,
+    help="Save memory: run layers again in the backward pass.",
+)
 @click.option("--device", metavar="NAME", help="Where to train.  [default: cuda if there is one]")
 @_rate_options
 def train(
@@ -95,6 +100,7 @@ def train(
     passage_share: float,
     example_share: float,
     scoring_layer: int | None,
+    gradient_checkpointing: bool,
     device: str | None,
     checkpoint_every: int,
     seed: int,
@@ -145,6 +151,7 @@ def train(
         passage_share=passage_share,
         example_share=example_share,
         scoring_layer=scoring_layer,
+        gradient_checkpointing=gradient_checkpointing,
     )
     with training_bar(steps) as progress:
         run(config, out, resume=resume, device=device, progress=progress)

@@ -56,6 +56,7 @@ class TrainConfig:
         example_share: Share of contexts made of the user's own examples, where there are any; the
             passages are a share of the others.
         scoring_layer: Whose queries and keys score nodes; at 60 % of the depth by default.
+        gradient_checkpointing: Whether layers are run again in the backward pass, to save memory.
     """
 
     base: str
@@ -68,6 +69,7 @@ class TrainConfig:
     passage_share: float = 0.4
     example_share: float = 0.5
     scoring_layer: int | None = None
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         for name in ("passage_share", "example_share"):
@@ -150,6 +152,8 @@ def _model_to_train(config: TrainConfig, device: str | torch.device) -> BaseMode
     if not model.is_trained:
         model.new_adapter(scoring_layer=config.scoring_layer, seed=config.loop.seed)
         align_scores(model, config.loop.seed)
+    if config.gradient_checkpointing:
+        model.checkpoint_gradients()
     if model.has_lora and (config.full or config.lora_rank is not None):
         raise ConfigError(
             f"{config.base} has LoRA weights, which are trained on; leave --full and --lora-rank "
