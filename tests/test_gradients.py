@@ -37,9 +37,10 @@ def trained_on(model: BaseModel) -> tuple[int, dict[str, torch.Tensor]]:
         builder = TreeBuilder(model, manifest)
         (patch,) = builder.build(MemoryStore(manifest), [SourceText("a", PROSE.encode())])
         vectors_QRK = query_vectors(model, [[5, 6, 7]], manifest.scoring_layer)
-        scores = [vectors_QRK @ level.keys.T for level in patch.levels]
-        loss = sum(each.square().mean() for each in scores)
-        loss = loss + sum(level.embeddings.square().sum() for level in patch.levels)
+        loss = torch.zeros(())
+        for level in patch.levels:
+            loss = loss + (vectors_QRK @ level.keys.T).square().mean()
+            loss = loss + level.embeddings.square().sum()
     torch.autograd.backward(loss)
     named = model.as_module().named_parameters()
     return sum(kept.values()), {name: p.grad for name, p in named if p.grad is not None}
