@@ -304,6 +304,21 @@ def test_a_damaged_block_is_reported(store: Path) -> None:
     assert '"ok": false' in faults.stdout
     error = failure("retrieve", store, "question")
     assert "checksum" in error
+    assert output("repair", store) == "rebuilt diary\nall is well\n"
+    assert values("repair", store) == {"ok": True, "faults": [], "rebuilt": [], "lost": []}
+
+
+def test_damaged_text_is_forgotten_on_demand_alone(store: Path) -> None:
+    db = apsw.Connection(str(store))
+    db.execute("UPDATE blocks SET data = zeroblob(length(data)) WHERE level = 0")
+    db.close()
+    before = store.read_bytes()
+    error = failure("repair", store)
+    assert "the text of diary is damaged; nothing was changed" in error
+    assert "--forget-lost" in error
+    assert store.read_bytes() == before
+    assert output("repair", store, "--forget-lost") == "forgot diary\nall is well\n"
+    assert output("verify", store) == "all is well\n"
 
 
 # Models

@@ -30,7 +30,7 @@ builder recheck keyindex strategies retriever
 generation citations
 answers
 session
-reencoding
+reencoding repairing
 training
 cli server
 """.split()

@@ -22,6 +22,7 @@ from lmos.cli.new import new
 from lmos.cli.pretrain import pretrain
 from lmos.cli.quota import quota
 from lmos.cli.reencode import reencode
+from lmos.cli.repair import repair
 from lmos.cli.retrieve import retrieve
 from lmos.cli.sources import sources
 from lmos.cli.status import status
@@ -29,7 +30,7 @@ from lmos.cli.train import train
 from lmos.cli.verify import verify
 
 _COMMANDS = (
-    *(new, add, ask, chat, retrieve, sources, status, forget, verify),
+    *(new, add, ask, chat, retrieve, sources, status, forget, verify, repair),
     *(export, import_archive, reencode, compact, quota),
     *(pretrain, train, calibrate),
 )

@@ -46,7 +46,10 @@ def verify(store: Path, deep: bool, sample: int, model: ModelChoice, as_json: bo
     for fault in [] if as_json else faults:
         click.echo(printable(fault))
     if faults:
-        click.echo(f"error: {count(len(faults), 'fault')}; restore {store} from a copy", err=True)
+        found = count(len(faults), "fault")
+        click.echo(
+            f"error: {found}; restore {store} from a copy, or: lmos repair {store}", err=True
+        )
         sys.exit(FAILED)
     if not as_json:
         click.echo("all is well")

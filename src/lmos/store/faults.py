@@ -44,7 +44,7 @@ def _from_sqlite(path: str, error: apsw.Error, db: apsw.Connection | None) -> St
     if isinstance(error, apsw.NotADBError):
         return StoreCorrupt(f"{path} is not an SQLite file, so not a context store")
     if isinstance(error, apsw.CorruptError | apsw.SQLError | apsw.ConstraintError):
-        return StoreCorrupt(f"{path} is damaged, restore it from a copy: {error}")
+        return StoreCorrupt(f"{path} is damaged, repair it or restore it from a copy: {error}")
     if isinstance(error, apsw.ReadOnlyError | apsw.PermissionsError):
         return StoreError(f"{path} cannot be written, it is open or stored read-only: {error}")
     if isinstance(error, apsw.CantOpenError):

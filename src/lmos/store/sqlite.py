@@ -272,6 +272,29 @@ class SQLiteStore(AbstractStore):
             move_file(draft, Path(self._path))
             self.close()
 
+    @contextmanager
+    def reindexed(self) -> Iterator[None]:
+        """Until the block ends, reads find rows by new indexes; the file keeps those it has.
+
+        So rows can still be read whose index is damaged. Nobody else can write meanwhile.
+        """
+        with self._lock:
+            with store_errors(self._path, self._db):
+                self._db.execute(_WRITE)
+            try:
+                # A table that is damaged itself is read as far as its old index leads.
+                with suppress(apsw.Error):
+                    self._db.execute("REINDEX")
+                yield
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    def source_ids(self) -> list[int]:
+        """Every id that a row of the file belongs to, in order, even if the source is damaged."""
+        with self._transaction(_READ) as db:
+            return tables.read_source_ids(db)
+
     def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
         with self._transaction(_READ) as db:
             stop = _source_with_id(db, source_id).num_windows

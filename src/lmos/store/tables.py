@@ -72,6 +72,13 @@ def iter_sources_of_size(db: apsw.Connection, num_bytes: int) -> Iterator[Source
         yield _record_from_row(row)
 
 
+def read_source_ids(db: apsw.Connection) -> list[int]:
+    """Ids of all sources, and of rows whose source is missing, in order; checks nothing."""
+    query = """SELECT source_id FROM sources UNION SELECT source_id FROM windows
+               UNION SELECT source_id FROM blocks ORDER BY source_id"""
+    return [source_id for (source_id,) in db.execute(query)]
+
+
 def find_source(db: apsw.Connection, column: str, value: str | int) -> SourceRecord | None:
     """The source whose `name` or `source_id` has the value."""
     query = f"SELECT {_SOURCE_COLUMNS}, crc FROM sources WHERE {column} = ?"
@@ -236,7 +243,9 @@ def _checked(place: str, row: tuple[Any, ...], num_blobs: int = 0) -> tuple[Any,
     except TypeError:
         is_good = False
     if not is_good:
-        raise StoreCorrupt(f"{place}: the row does not have its checksum, restore it from a copy")
+        raise StoreCorrupt(
+            f"{place}: the row does not have its checksum, repair the store or use a copy"
+        )
     return tuple(columns)
 
 
