@@ -67,6 +67,7 @@ def test_every_acknowledged_change_survives_a_power_cut(
                     history.change(store, version)
                     version += 1
                     disk.remark(str(version))
+                store.compact()
     seen, dice = [], random.Random(num_cuts)
     cuts = sorted(dice.choices(range(len(disk.events) + 1), k=num_cuts))
     power = PowerCut(before, disk.events)

@@ -5,14 +5,23 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
+import apsw
 import pytest
 import torch
 
+from building import assert_same_content, prose, put, small_manifest
 from children import child_running
+from conftest import new_llama
 from histories import History
 from lmos.errors import StoreNotFound
+from lmos.model import BaseModel
+from lmos.reencoding import reencode, reencoded_manifest
+from lmos.repairing import repair
+from lmos.store import AbstractStore
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
 from trees import MANIFEST, observe
@@ -21,7 +30,7 @@ CHANGES_BETWEEN_OPENINGS = 7
 
 
 def keep_changing(path: Path, history: History) -> Callable[[Callable[[str], None]], None]:
-    """Work for a child: change a store and acknowledge, now and then reopen it, until killed."""
+    """Work for a child: change a store and acknowledge, now and then compact and reopen it."""
 
     def work(say: Callable[[str], None]) -> None:
         torch.set_num_threads(1)
@@ -32,6 +41,7 @@ def keep_changing(path: Path, history: History) -> Callable[[Callable[[str], Non
                     history.change(store, version)
                     version += 1
                     say(f"{version}\n")
+                store.compact()
 
     return work
 
@@ -83,3 +93,83 @@ def test_a_store_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
                 SQLiteStore.open(path)
             SQLiteStore.create(path, MANIFEST).close()
     assert {path.suffix for path in tmp_path.iterdir()} == {".lmos"}
+
+
+# Whole stores that take the place of others
+
+
+@dataclass(frozen=True)
+class Swap:
+    """A store at a path, and what goes on there again and again.
+
+    Attributes:
+        path: Of the store.
+        turn: Puts another store there; killed somewhere in it.
+        wholes: What the store may hold before and after.
+    """
+
+    path: Path
+    turn: Callable[[], object]
+    wholes: tuple[AbstractStore, ...]
+
+
+@pytest.fixture(params=["reencode", "repair"])
+def swap(
+    request: pytest.FixtureRequest, tmp_path: Path, tiny_llama: BaseModel, tokenizer_folder: Path
+) -> Swap:
+    path = tmp_path / "context.lmos"
+    other = new_llama(tokenizer_folder, seed=5)
+    models = (tiny_llama, other) if request.param == "reencode" else (tiny_llama,)
+    wholes = []
+    for model in models:
+        wholes.append(MemoryStore(reencoded_manifest(model, small_manifest(model))))
+        for name in ("diary", "notes"):
+            put(wholes[-1], model, name, prose(60), time=0.0)
+    with SQLiteStore.create(path, wholes[0].manifest) as store:
+        for name in ("diary", "notes"):
+            put(store, tiny_llama, name, prose(60), time=0.0)
+
+    def reencode_for_the_other() -> None:
+        with SQLiteStore.open(path, read_only=True) as store:
+            is_mine = store.manifest.base_hash == tiny_llama.base_hash
+        reencode(path, other if is_mine else tiny_llama)
+
+    def damage_and_repair() -> None:
+        with closing(apsw.Connection(str(path))) as db:
+            db.execute("UPDATE blocks SET data = zeroblob(1) WHERE kind = 'keys'")
+        repair(path, tiny_llama)
+
+    turns = {"reencode": reencode_for_the_other, "repair": damage_and_repair}
+    return Swap(path, turns[request.param], tuple(wholes))
+
+
+@pytest.mark.parametrize("num_kills", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_store_that_takes_the_place_of_another_is_whole(swap: Swap, num_kills: int) -> None:
+    dice, path = random.Random(num_kills), swap.path
+
+    def keep_turning(say: Callable[[str], None]) -> None:
+        torch.set_num_threads(1)
+        while True:
+            say("turn\n")
+            swap.turn()
+
+    for _ in range(num_kills):
+        with child_running(keep_turning) as child:
+            assert child.read().startswith("turn")
+            time.sleep(dice.uniform(0, 0.5))
+            child.kill()
+            assert set(child.read_all().split()) <= {"turn"}
+        with SQLiteStore.open(path) as store:
+            (whole,) = (
+                whole
+                for whole in swap.wholes
+                if whole.manifest.base_hash == store.manifest.base_hash
+            )
+            texts = [store.text(source.source_id) for source in store.sources()]
+            assert texts == [prose(60).encode()] * 2
+            if not store.verify():
+                assert_same_content(store, whole)
+    swap.turn()
+    with SQLiteStore.open(path) as store:
+        assert store.verify() == []
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
