@@ -20,18 +20,17 @@ TEXTS = {name: random.Random(name).randbytes(700) for name in ("diary", "notes",
 def content_of(store: AbstractStore, source: Source) -> dict[str, object]:
     """All that a store holds of one source."""
     found = store.source(source.name)
-    ids = [
-        NodeId(found.source_id, level, index)
+    levels = [
+        [NodeId(found.source_id, level, index) for index in range(count)]
         for level, count in enumerate(found.level_counts, 1)
-        for index in range(count)
     ]
     return {
         "source": found,
         "text": store.text(found.source_id),
         "windows": store.windows(found.source_id),
-        "nodes": store.nodes(ids),
-        "keys": store.keys(ids).tolist(),
-        "embeddings": store.embeddings(ids).tolist(),
+        "nodes": [store.nodes(ids) for ids in levels],
+        "keys": [store.keys(ids).tolist() for ids in levels],
+        "embeddings": [store.embeddings(ids).tolist() for ids in levels],
     }
 
 

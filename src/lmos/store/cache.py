@@ -12,6 +12,7 @@ import apsw
 import numpy as np
 from numpy.typing import NDArray
 
+from lmos.errors import StoreCorrupt
 from lmos.nodes import NodeIds
 from lmos.store.blocks import SPANS, embeddings_layout, keys_layout
 from lmos.store.gather import BlockReader, Items
@@ -84,7 +85,11 @@ class ReadCache:
         self._refresh(db)
         if not len(ids) or (ids.rows[:, 1] != ids.rows[0, 1]).any():
             return self._keys.gather(db, ids)
-        roots = self._roots(db, int(ids.rows[0, 1]))
+        try:
+            roots = self._roots(db, int(ids.rows[0, 1]))
+        except StoreCorrupt:
+            # A damaged source must not keep others from being read.
+            return self._keys.gather(db, ids)
         codes_N = _codes(ids)
         if np.array_equal(codes_N, roots.codes):
             return roots.items
