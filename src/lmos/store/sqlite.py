@@ -269,7 +269,8 @@ class SQLiteStore(AbstractStore):
             self._require_no_snapshot()
             fold_log(self._db, self._path)
             self._db.close()
-            move_file(draft, Path(self._path))
+            remove_indexes(self.path)
+            move_file(draft, self.path)
             self.close()
 
     @contextmanager
@@ -402,9 +403,9 @@ class SQLiteStore(AbstractStore):
                 yield self._db
                 return
             self._db.execute(begin)
-            if begin == _WRITE:
-                remove_indexes(self.path)
             try:
+                if begin == _WRITE:
+                    remove_indexes(self.path)
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
