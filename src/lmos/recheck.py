@@ -7,11 +7,12 @@ the compressor and the contract of stores; repairs nothing.
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lmos.compressor import Compressor
@@ -67,9 +68,7 @@ class Rechecker:
         records = self._store.windows(source.source_id)
         token_stops = list(accumulate(len(record.token_ids) for record in records))
         node_stops = list(accumulate(record.num_nodes for record in records))
-        numbers = {
-            next(n for n, stop in enumerate(token_stops) if token < stop) for token in tokens
-        }
+        numbers = {bisect_right(token_stops, token) for token in tokens}
         for number in sorted(numbers):
             record, node_stop = records[number], node_stops[number]
             nodes = Span(node_stop - record.num_nodes, node_stop)
@@ -94,11 +93,10 @@ class Rechecker:
         if (window.token_ids, window.byte_ends) != (record.token_ids, record.token_bytes):
             yield f"window {number} has other tokens than its text gives"
             return
-        ids_1T = torch.tensor([window.token_ids])
-        lengths = torch.tensor([span.stop - span.start for span in window.spans])
-        spans_1T = torch.arange(len(lengths)).repeat_interleave(lengths)[None]
-        x_1TD = self._model.embed(ids_1T)
-        made_SD = self._compressor.compress(x_1TD, spans_1T, len(lengths), level=1)[0]
+        x_1TD = self._model.embed(torch.tensor([window.token_ids], device=self._model.device))
+        lengths_S = torch.tensor([span.stop - span.start for span in window.spans])
+        spans_T = torch.arange(len(lengths_S)).repeat_interleave(lengths_S)
+        made_SD = self._compress(x_1TD[0], spans_T, len(lengths_S), 1)
         yield from self._iter_differences(source, 1, number, span, made_SD)
 
     def _iter_node_faults(self, source: Source, level: int, number: int) -> Iterator[str]:
@@ -106,8 +104,8 @@ class Rechecker:
         window, ratio = self._manifest.windows[level - 1], self._manifest.ratios[level - 1]
         num_spans = window // ratio
         items_TD = self._embeddings(source, level - 1, Span(number * window, (number + 1) * window))
-        spans_1T = torch.arange(window).div(ratio, rounding_mode="floor")[None]
-        made_SD = self._compressor.compress(items_TD[None], spans_1T, num_spans, level)[0]
+        spans_T = torch.arange(window).div(ratio, rounding_mode="floor")
+        made_SD = self._compress(items_TD, spans_T, num_spans, level)
         span = Span(number * num_spans, (number + 1) * num_spans)
         yield from self._iter_differences(source, level, number, span, made_SD)
 
@@ -123,18 +121,24 @@ class Rechecker:
         keys_SK = node_keys(self._model, kept_SD, level, self._manifest.scoring_layer)
         for what, kept, made in (
             ("embeddings", kept_SD, made_SD),
-            ("keys", self._store.keys(ids).float(), keys_SK),
+            ("keys", self._store.keys(ids).to(keys_SK.device, torch.float32), keys_SK),
         ):
             worst = float(_relative_distance(kept, made).max())
             if not worst <= TOLERANCE:
                 yield (
-                    f"level {level}, window {number}: {what} are {worst:.0%} away from what the "
+                    f"level {level}, window {number}: {what} are {worst:.1%} away from what the "
                     f"model makes of the level below, expected at most {TOLERANCE:.0%}"
                 )
 
+    def _compress(
+        self, x_TD: Float[Tensor, "T D"], spans_T: Int[Tensor, " T"], num_spans: int, level: int
+    ) -> Float[Tensor, "S D"]:
+        spans_1T = spans_T[None].to(self._model.device)
+        return self._compressor.compress(x_TD[None], spans_1T, num_spans, level)[0]
+
     def _embeddings(self, source: Source, level: int, span: Span) -> Float[Tensor, "N D"]:
         ids = [NodeId(source.source_id, level, index) for index in range(*span)]
-        return self._store.embeddings(ids).float()
+        return self._store.embeddings(ids).to(self._model.device, torch.float32)
 
 
 def _draw(sources: list[Source], num_places: int, seed: int) -> Iterator[tuple[Source, list[int]]]:
