@@ -19,6 +19,7 @@ from lmos.model import BaseModel
 from lmos.retriever import RetrievalConfig
 from lmos.scorers import SCORERS
 from lmos.session import DEFAULT_RATIOS, DEFAULT_WINDOW, Session
+from lmos.store import files
 from lmos.store.manifest import MASK_MODES, OUTPUT_MODES, SEGMENTERS
 from lmos.store.sqlite import SQLiteStore
 from lmos.strategies import STRATEGIES
@@ -449,6 +450,25 @@ def test_forget_removes_a_source_and_nothing_else(store: Path) -> None:
     assert result["forgot"] == name
     assert texts_in(store) == {key: text for key, text in before.items() if key != name}
     assert b"out of tune" not in store.read_bytes()
+
+
+def test_forget_says_what_may_still_hold_the_text(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BUSY_MILLISECONDS", 50)
+    draft = store.with_name("life.lmos-draft")
+    draft.touch()
+    name = next(name for name in texts_in(store) if name.endswith("piano.md"))
+    with SQLiteStore.open(store, read_only=True) as reader, reader.snapshot():
+        told = " ".join(run("forget", store, name, "--yes").stderr.split())
+        assert "life.lmos-wal may hold it until that closes the store" in told
+        assert "an unfinished reencode, may hold it still" in told
+        assert len(reader.sources()) == 3
+    draft.unlink()
+    assert [path.name for path in store.parent.iterdir()] == [store.name]
+    assert b"out of tune" not in store.read_bytes()
+    other = next(iter(texts_in(store)))
+    assert "may hold it" not in run("forget", store, other, "--yes").stderr
 
 
 @pytest.mark.parametrize(("reply", "code", "num_left"), [("y\n", 0, 2), ("n\n", 1, 3), ("", 1, 3)])

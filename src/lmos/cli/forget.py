@@ -43,5 +43,8 @@ def forget(store: Path, source: str, yes: bool, as_json: bool) -> None:
         print_json({"forgot": found.name, "tokens": found.num_tokens, "bytes": found.num_bytes})
     else:
         click.echo(f"forgot {name} ({tokens})")
+    log = store.with_name(store.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        note(f"another process reads {store}: {log} may hold it until that closes the store")
     if (draft := draft_path(store)).exists():
         note(f"{draft}, an unfinished reencode, may hold it still: finish that or remove the file")
