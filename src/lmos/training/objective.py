@@ -20,7 +20,6 @@ from torch.nn import functional as F
 from lmos.builder import SourceText, TreeBuilder
 from lmos.errors import ConfigError
 from lmos.excerpts import cut_excerpt
-from lmos.masks import causal_mask
 from lmos.model import BaseModel
 from lmos.nodes import Span
 from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
@@ -28,11 +27,12 @@ from lmos.scorers import query_vectors
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
 from lmos.training.contexts import AbstractSampler, Context, GoldQuestion
+from lmos.training.rows import Row, read_rows
 
-IGNORE = -100
 _AT_LEAST_ONE = ("contexts", "min_windows", "questions", "readings", "reconstructions")
 _MAX_GOLDS = 12
 _REACH_BYTES = 80
+_WRONG_LATENT_SHARE = 0.2
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,12 @@ class CompressionConfig:
         answer_weight: Of the answers' loss.
         reconstruction_weight: Of the decoded tokens' loss.
         base_weight: Of the base model's own tasks, so that they are not forgotten.
-        miss_share: Readings that are not given the gold passage and must say so.
+        distill_weight: Of the divergence from what the same model says to the full text, where a
+            reading has the gold passage as embeddings; on top of the answers' weight.
+        on_policy_share: Readings of just what the model's own scores bring up, by a flat scan over
+            the leaves; where that lacks a gold passage the answer is that it is unknown. The other
+            readings have the gold passage and the wrong ones that score highest.
+        miss_share: Of those others, readings that are not given the gold passage and must say so.
         embedding_share: Readings that get the gold passage as embeddings, not as text.
         queue: Keys of earlier steps that serve as more negatives, for each level.
         random_ratio_share: Steps with a random ratio at every level.
@@ -68,6 +73,8 @@ class CompressionConfig:
     answer_weight: float = 0.3
     reconstruction_weight: float = 0.3
     base_weight: float = 0.5
+    distill_weight: float = 0.0
+    on_policy_share: float = 0.0
     miss_share: float = 0.12
     embedding_share: float = 0.2
     queue: int = 0
@@ -162,9 +169,9 @@ class CompressionObjective:
             loss = loss + config.routing_weight * routing
             metrics["routing"] = routing.item()
         if config.answer_weight:
-            answers, accuracy = self._answers(rng, contexts, vectors_QRK, levels[0], asked)
+            answers, found = self._answers(rng, contexts, vectors_QRK, levels[0], asked)
             loss = loss + config.answer_weight * answers
-            metrics |= {"answers": answers.item(), "answer_accuracy": accuracy}
+            metrics |= found
         if config.reconstruction_weight:
             reconstruction = self._reconstruction(rng, patches)
             loss = loss + config.reconstruction_weight * reconstruction
@@ -235,17 +242,25 @@ class CompressionObjective:
         vectors_QRK: Tensor,
         leaves: _Level,
         asked: Sequence[tuple[int, GoldQuestion]],
-    ) -> tuple[Tensor, float]:
+    ) -> tuple[Tensor, dict[str, float]]:
         """Read what the model's own scores bring up, with the gold passage or without it."""
         answerable = [index for index, (_, question) in enumerate(asked) if question.answer]
         chosen = rng.sample(answerable, min(self._config.readings, len(answerable)))
         if not chosen:
-            return vectors_QRK.new_zeros(()), 0.0
-        rows = [
+            return vectors_QRK.new_zeros(()), {}
+        readings = [
             self._reading(rng, contexts, vectors_QRK[index], leaves, *asked[index])
             for index in chosen
         ]
-        return self._next_token_loss(rows)
+        said = read_rows(self._model, [row for row, _ in readings])
+        loss = said.loss()
+        metrics = {"answers": loss.item(), "answer_accuracy": said.accuracy()}
+        teachers = {number: full for number, (_, full) in enumerate(readings) if full is not None}
+        if teachers:
+            divergence = said.divergence(teachers, self._model)
+            loss = loss + self._config.distill_weight * divergence
+            metrics["distillation"] = divergence.item()
+        return loss, metrics
 
     def _reading(
         self,
@@ -255,40 +270,73 @@ class CompressionObjective:
         leaves: _Level,
         context: int,
         question: GoldQuestion,
-    ) -> _Row:
-        gold_N = leaves.is_gold(context, question.golds).any(0)
+    ) -> tuple[Row, Row | None]:
+        """What the reader is given; and, to learn from, the same with the gold passage as text."""
+        gold_GN = leaves.is_gold(context, question.golds)
         with torch.no_grad():
             scores_N = (vectors_RK.float() @ leaves.keys_NK.float().T).amax(0).cpu()
-            scores_N = scores_N.masked_fill(gold_N, -torch.inf)
-            count = min(rng.randint(0, self._config.distractors), len(scores_N) - 1)
-            wrong = scores_N.topk(count).indices.tolist()
-        gold = gold_N.nonzero()[:, 0].tolist()
+        chosen, is_missed = self._choose(rng, scores_N, gold_GN)
+        gold = set(gold_GN.any(0).nonzero()[:, 0].tolist())
+        is_latent = rng.random() < self._config.embedding_share
+        pieces = [
+            _Piece(
+                index,
+                is_gold=index in gold,
+                is_embedding=is_latent if index in gold else rng.random() < _WRONG_LATENT_SHARE,
+                reach=0 if is_missed else rng.choice((0, _REACH_BYTES, _REACH_BYTES)),
+            )
+            for index in sorted(chosen)
+        ]
+        asked = replace(question, answer=UNKNOWN_ANSWER if is_missed else question.answer)
+        row = self._row(contexts, leaves, asked, pieces)
+        is_taught = is_latent and self._config.distill_weight > 0
+        if not (is_taught and any(piece.is_gold for piece in pieces)):
+            return row, None
+        opened = [replace(p, is_embedding=p.is_embedding and not p.is_gold) for p in pieces]
+        return row, self._row(contexts, leaves, asked, opened)
+
+    def _choose(
+        self, rng: random.Random, scores_N: Tensor, gold_GN: Bool[Tensor, "G N"]
+    ) -> tuple[list[int], bool]:
+        """The leaves that are read, and whether a gold passage is missing among them."""
+        gold = gold_GN.any(0).nonzero()[:, 0].tolist()[-_MAX_GOLDS:]
+        count = rng.randint(0, self._config.distractors)
+        if rng.random() < self._config.on_policy_share:
+            found = scores_N.topk(min(count + max(1, len(gold)), len(scores_N))).indices
+            is_found_G = gold_GN[:, found].any(1) | ~gold_GN.any(1)
+            return found.tolist(), not gold or not bool(is_found_G.all())
+        scores_N = scores_N.masked_fill(gold_GN.any(0), -torch.inf)
+        wrong = scores_N.topk(min(count, len(scores_N) - 1)).indices.tolist()
         is_missed = rng.random() < self._config.miss_share
-        chosen = wrong if is_missed else [*wrong, *gold[-_MAX_GOLDS:]]
-        as_embedding = rng.random() < self._config.embedding_share
-        row = _Row([], [])
+        return (wrong, True) if is_missed else ([*wrong, *gold], False)
+
+    def _row(
+        self,
+        contexts: Sequence[Context],
+        leaves: _Level,
+        question: GoldQuestion,
+        pieces: Sequence[_Piece],
+    ) -> Row:
+        """The question, the pieces in their order, the question again, the answer."""
+        row = Row()
         row.add_text(self._model, question_before(question.question), is_target=False)
         read_until: dict[int, int] = {}
-        for index in sorted(chosen):
-            if index in gold and as_embedding:
-                row.add_embedding(leaves.embeddings_ND[index] + self._model.adapter.level_LD[1])
+        for piece in pieces:
+            if piece.is_embedding:
+                embedding_D = leaves.embeddings_ND[piece.index]
+                # A wrong passage shall not change so as to be of use to the answer.
+                embedding_D = embedding_D if piece.is_gold else embedding_D.detach()
+                row.add_embedding(embedding_D + self._model.adapter.level_LD[1])
                 continue
-            if index not in gold and rng.random() < 0.2:
-                row.add_embedding(
-                    leaves.embeddings_ND[index].detach() + self._model.adapter.level_LD[1]
-                )
-                continue
-            number = int(leaves.context_N[index])
-            reach = 0 if is_missed else rng.choice((0, _REACH_BYTES, _REACH_BYTES))
-            span = leaves.sentences(contexts[number], index, reach)
+            number = int(leaves.context_N[piece.index])
+            span = leaves.sentences(contexts[number], piece.index, piece.reach)
             start = max(span.start, read_until.get(number, 0))
             if start < span.stop:
                 read_until[number] = span.stop
                 text = contexts[number].text.encode()[start : span.stop].decode(errors="ignore")
                 row.add_text(self._model, " ".join(text.split()) + "\n", is_target=False)
-        answer = UNKNOWN_ANSWER if is_missed else question.answer
         row.add_text(self._model, question_after(question.question), is_target=False)
-        row.add_text(self._model, answer_text(answer or UNKNOWN_ANSWER), is_target=True)
+        row.add_text(self._model, answer_text(question.answer or UNKNOWN_ANSWER), is_target=True)
         row.end(self._model)
         return row
 
@@ -301,66 +349,21 @@ class CompressionObjective:
         for patch, index in rng.sample(places, min(self._config.reconstructions, len(places))):
             level = patch.levels[0]
             tokens = [token for window in patch.windows for token in window.token_ids]
-            row = _Row([], [])
+            row = Row()
             row.add_embedding(level.embeddings[index] + self._model.adapter.level_LD[1])
             row.add_ids(tokens[slice(*level.children[index])], is_target=True)
             rows.append(row)
-        return self._next_token_loss(rows)[0]
-
-    def _next_token_loss(self, rows: Sequence[_Row]) -> tuple[Tensor, float]:
-        """Cross-entropy on the targets of the rows, and how many answers are right throughout."""
-        longest = max(len(row.targets) for row in rows)
-        width = self._model.embedding_width
-        x_BTD = torch.stack([row.embed(self._model, longest, width) for row in rows])
-        targets_BT = torch.tensor(
-            [row.targets + [IGNORE] * (longest - len(row.targets)) for row in rows]
-        )
-        real_BT = torch.arange(longest) < torch.tensor([[len(row.targets)] for row in rows])
-        targets_BT, real_BT = targets_BT.to(x_BTD.device), real_BT.to(x_BTD.device)
-        positions_BT = torch.arange(longest, device=x_BTD.device).expand(len(rows), -1)
-        hidden_BTD = self._model.forward(x_BTD, causal_mask(real_BT), positions_BT)[:, :-1]
-        is_target_BT = targets_BT[:, 1:] != IGNORE
-        logits_NV = self._model.logits(hidden_BTD[is_target_BT]).float()
-        targets_N = targets_BT[:, 1:][is_target_BT]
-        is_wrong_BT = torch.zeros_like(is_target_BT)
-        is_wrong_BT[is_target_BT] = logits_NV.argmax(-1) != targets_N
-        accuracy = 1 - is_wrong_BT.any(1).float().mean().item()
-        return F.cross_entropy(logits_NV, targets_N), accuracy
+        return read_rows(self._model, rows).loss()
 
 
-@dataclass
-class _Row:
-    """One sequence of tokens and embeddings, and what of it is to be learned."""
+@dataclass(frozen=True)
+class _Piece:
+    """A leaf as a reading has it; as text, with so many bytes of its sentences around."""
 
-    parts: list[list[int] | Tensor]
-    targets: list[int]
-
-    def add_embedding(self, embedding_D: Tensor) -> None:
-        self.parts.append(embedding_D)
-        self.targets.append(IGNORE)
-
-    def add_ids(self, ids: Sequence[int], *, is_target: bool) -> None:
-        self.parts.append(list(ids))
-        self.targets.extend(ids if is_target else [IGNORE] * len(ids))
-
-    def add_text(self, model: BaseModel, text: str, *, is_target: bool) -> None:
-        self.add_ids(model.encode(text).ids, is_target=is_target)
-
-    def end(self, model: BaseModel) -> None:
-        if model.end_id is not None:
-            self.add_ids([model.end_id], is_target=True)
-
-    def embed(self, model: BaseModel, length: int, width: int) -> Tensor:
-        """The inputs `(length, D)`, padded with zeros."""
-        rows = [
-            part[None].float()
-            if isinstance(part, Tensor)
-            else model.embed(torch.tensor(part, device=model.device))
-            for part in self.parts
-            if len(part)
-        ]
-        x_TD = torch.cat(rows)
-        return F.pad(x_TD, (0, 0, 0, length - len(x_TD)))
+    index: int
+    is_gold: bool
+    is_embedding: bool
+    reach: int
 
 
 def info_nce(

@@ -63,6 +63,7 @@ DEFAULT_STAGES = (
             reconstructions=8,
             base_weight=1.5,
             embedding_share=0.1,
+            on_policy_share=0.25,
         ),
     ),
 )
