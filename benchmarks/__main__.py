@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from benchmarks.ablation import ablation
 from benchmarks.babilong import babilong
 from benchmarks.edits import edits
 from benchmarks.facts import facts
@@ -26,7 +27,7 @@ def main() -> None:
 _COMMANDS = (
     *(facts, babilong, icl, recall, unknown, retention, lifelong),
     *(speed, edits, strategies),
-    plot,
+    *(ablation, plot),
 )
 
 for command in _COMMANDS:

@@ -21,7 +21,6 @@ from benchmarks.report import save_json
 from benchmarks.stores import Place, new_session
 from benchmarks.tallies import Tallies
 from benchmarks.ways import WAYS, Reader, tally_questions
-from lmos.model import BaseModel
 from lmos.nodes import Span
 from lmos.retriever import RetrievalConfig
 from lmos.session import Session, load_model
@@ -51,7 +50,7 @@ def ask_about(context: Context, question: GoldQuestion) -> Asked:
 
 
 def make_trial(
-    model: BaseModel,
+    session: Session,
     books: str,
     families: Sequence[Family],
     rng: random.Random,
@@ -59,10 +58,9 @@ def make_trial(
     num_facts: int,
     num_questions: int,
 ) -> Trial:
-    """Hide facts in a stretch of the books and add it to a new store."""
+    """Hide facts in a stretch of the books and add it to an empty store."""
     stretch = cut_haystack(rng, books, num_tokens)
     context = hide_facts(rng, stretch, WordBank(held_out=True), families, num_facts)
-    session = new_session(model)
     session.add(SOURCE, context.text)
     asked = rng.sample(context.questions, min(num_questions, num_facts))
     return Trial(session, tuple(ask_about(context, question) for question in asked))
@@ -105,7 +103,13 @@ def facts(
             rng = random.Random(f"{seed} {num_tokens}")
             trials = [
                 make_trial(
-                    base, books, families, rng, num_tokens, num_facts, questions // _NUM_STORES
+                    new_session(base),
+                    books,
+                    families,
+                    rng,
+                    num_tokens,
+                    num_facts,
+                    questions // _NUM_STORES,
                 )
                 for _ in range(_NUM_STORES)
             ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -30,9 +30,11 @@ class Place(NamedTuple):
     span: Span
 
 
-def new_session(model: BaseModel, ratios: tuple[int, ...] = DEFAULT_RATIOS) -> Session:
+def new_session(
+    model: BaseModel, ratios: tuple[int, ...] = DEFAULT_RATIOS, **modes: Any
+) -> Session:
     """An empty store in memory; what it keeps is rounded as in a file."""
-    return Session(model, MemoryStore(make_manifest(model, ratios)))
+    return Session(model, MemoryStore(make_manifest(model, ratios, **modes)))
 
 
 def leaves_of(store: AbstractStore, place: Place) -> list[NodeId]:

@@ -21,6 +21,7 @@ from benchmarks.haystack import read_books
 from benchmarks.options import common_options, data_option, retrieval_options
 from benchmarks.reading import MAX_ANSWER_TOKENS, Asked, is_right
 from benchmarks.report import area_under_curve, markdown_table, save_json
+from benchmarks.stores import new_session
 from benchmarks.tallies import Tallies
 from lmos.answers import Answer
 from lmos.retriever import RetrievalConfig
@@ -125,7 +126,15 @@ def unknown(
         for seed in range(seeds):
             rng = random.Random(f"{seed} {num_tokens}")
             pair = [
-                make_trial(base, books, TRAINING_FAMILIES, rng, num_tokens, num_facts, questions)
+                make_trial(
+                    new_session(base),
+                    books,
+                    TRAINING_FAMILIES,
+                    rng,
+                    num_tokens,
+                    num_facts,
+                    questions,
+                )
                 for _ in range(2)
             ]
             for strategy in ("tree", "flat"):

@@ -1,0 +1,209 @@
+"""One thing changed at a time: short trainings of the same budget from the same base model.
+
+Every row starts from the base model's weights and a fresh adapter, sees the same contexts in the
+same order, and is asked the same questions. Such trainings are far from done: rows tell what is
+learned fast, not what is best in the end. Rows that differ in the walk alone share a training.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from benchmarks.facts import make_trial
+from benchmarks.haystack import read_books
+from benchmarks.options import data_option
+from benchmarks.reading import is_read, is_right
+from benchmarks.report import save_json
+from benchmarks.stores import new_session
+from benchmarks.tallies import Tallies
+from benchmarks.ways import Reader
+from lmos.model import BaseModel
+from lmos.released import DEFAULT_MODEL, resolve_model
+from lmos.retriever import RetrievalConfig
+from lmos.session import DEFAULT_RATIOS, make_manifest
+from lmos.training.alignment import align_scores
+from lmos.training.contexts import ContextSampler
+from lmos.training.data import DataConfig, TrainingData, read_data
+from lmos.training.facts import TRAINING_FAMILIES
+from lmos.training.loop import LoopConfig, run_loop
+from lmos.training.objective import CompressionConfig, CompressionObjective
+from lmos.training.pretrain import PretrainObjective
+from lmos.training.train import BASE_MIXTURE
+
+LOSSES = CompressionConfig(
+    contexts=2, min_windows=4, max_windows=6, questions=12, readings=8, reconstructions=12
+)
+"""A step that two cores take in about a second."""
+MIXTURE = replace(BASE_MIXTURE, batch_size=4)
+WARMUP_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one row changes.
+
+    Attributes:
+        group: Of rows that change the same thing.
+        name: Of the change.
+        ratios: Of every level.
+        modes: For `make_manifest`.
+        adapter: For `BaseModel.new_adapter`.
+        losses: For `CompressionConfig`.
+        walk: For `RetrievalConfig`; needs no training of its own.
+    """
+
+    group: str
+    name: str
+    ratios: tuple[int, ...] = DEFAULT_RATIOS
+    modes: Mapping[str, Any] = field(default_factory=dict)
+    adapter: Mapping[str, Any] = field(default_factory=dict)
+    losses: Mapping[str, Any] = field(default_factory=dict)
+    walk: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def training(self) -> str:
+        """Rows with the same one share a training."""
+        changes = (self.modes, self.adapter, self.losses)
+        return repr((self.ratios, *(sorted(change.items()) for change in changes)))
+
+
+ROWS = (
+    Row("baseline", "16, 4, 4; window; sentence; residual; layer at 60 %"),
+    Row("ratio", "4, 4, 4", (4, 4, 4)),
+    Row("ratio", "8, 4, 4", (8, 4, 4)),
+    Row("ratio", "32, 4, 4", (32, 4, 4)),
+    Row("depth", "1 level", (16,)),
+    Row("depth", "2 levels", (16, 4)),
+    Row("depth", "4 levels", (16, 4, 4, 4)),
+    Row("mask", "strict", modes={"mask_mode": "strict"}),
+    Row("segmentation", "fixed", modes={"segmenter": "fixed"}),
+    Row("output", "the token's own state", modes={"output_mode": "paper"}),
+    Row("scorer", "paper", walk={"scorer": "paper"}),
+    Row("scoring layer", "first", adapter={"scoring_layer": 0}),
+    Row("losses", "no routing", losses={"routing_weight": 0.0}),
+    Row("losses", "no reconstruction", losses={"reconstruction_weight": 0.0}),
+    Row("losses", "no answers", losses={"answer_weight": 0.0}),
+    Row("retrieval tokens", "1", adapter={"num_retrieval_tokens": 1}),
+    Row("retrieval tokens", "4", adapter={"num_retrieval_tokens": 4}),
+    Row("walk", "top 1, no beam", walk={"top_c": 1, "beam": 0}),
+    Row("walk", "top 16, no beam", walk={"beam": 0}),
+    Row("walk", "beam 64", walk={"beam": 64}),
+    Row("walk", "flat", walk={"strategy": "flat"}),
+)
+"""Segmentation by surprise or by attention, and an output of means alone, are not in lmos."""
+
+GROUPS = tuple(dict.fromkeys(row.group for row in ROWS))
+
+
+def train_row(base: str, data: TrainingData, row: Row, num_steps: int, seed: int) -> BaseModel:
+    """A fresh adapter on the base model, trained as the row says."""
+    model = BaseModel.from_pretrained(resolve_model(base))
+    model.new_adapter(seed=seed, **row.adapter)
+    align_scores(model, seed)
+    practice = PretrainObjective(model, data.passages, data.questions, MIXTURE, seed)
+    practice.curriculum.num_facts = MIXTURE.max_facts
+    objective = CompressionObjective(
+        model,
+        make_manifest(model, row.ratios, **row.modes),
+        ContextSampler(data.passages, data.questions),
+        replace(LOSSES, **row.losses),
+        practice,
+        seed,
+    )
+    loop = LoopConfig(num_steps, warmup_steps=min(WARMUP_STEPS, num_steps), seed=seed)
+    with tempfile.TemporaryDirectory() as folder:
+        run_loop(model.as_module(), objective, loop, Path(folder))
+    return model
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What every row is asked: facts in stretches of books."""
+
+    books: str
+    tokens: int
+    facts: int
+    stores: int
+
+    def ask(self, model: BaseModel, row: Row, tallies: Tallies, seed: int) -> None:
+        """Exact match, and whether the fact was read, ranked first and kept at each level."""
+        rng = random.Random(seed)
+        config = RetrievalConfig(**row.walk)
+        labels = {"changed": row.group, "to": row.name}
+        for _ in range(self.stores):
+            session = new_session(model, row.ratios, **row.modes)
+            trial = make_trial(
+                session, self.books, TRAINING_FAMILIES, rng, self.tokens, self.facts, self.facts
+            )
+            reader = Reader(session, config, rng)
+            for asked in trial.questions:
+                reading = reader.answer("tree", asked)
+                assert reading is not None
+                right = is_right(reading.answer, asked.answer)
+                found = is_read(reading.hits, asked.golds[0])
+                kept = reader.are_kept(asked, reading.kept or ())
+                tallies.add(labels, seed, gold_read=found, gold_kept=kept, exact_match=right)
+
+
+def choose_rows(groups: Collection[str]) -> list[Row]:
+    """The baseline and the rows of these groups, or all."""
+    return [row for row in ROWS if not groups or row.group in ("baseline", *groups)]
+
+
+@click.command()
+@data_option("Folder to train on, as for `lmos train`.")
+@click.option(
+    "--books",
+    type=click.Path(exists=True, path_type=Path),
+    required=True,
+    help="Haystack to be asked about, not among the data: a .txt file or folder.",
+)
+@click.option("--base", default=DEFAULT_MODEL, show_default=True, help="Folder or name.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    type=click.Choice(GROUPS),
+    help="Only these rows, beside the baseline.  [default: all]",
+)
+@click.option("--steps", default=50, show_default=True, type=click.IntRange(1))
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1))
+@click.option("--tokens", default=4_000, show_default=True, help="In a haystack.")
+@click.option("--facts", "num_facts", default=32, show_default=True, help="In a haystack.")
+@click.option("--stores", default=4, show_default=True, help="Haystacks for each row and seed.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Where figures go.")
+def ablation(
+    data: Path,
+    books: Path,
+    base: str,
+    groups: tuple[str, ...],
+    steps: int,
+    seeds: int,
+    tokens: int,
+    num_facts: int,
+    stores: int,
+    json_path: Path | None,
+) -> None:
+    """Short trainings, one thing changed at a time, and what each finds and answers."""
+    torch.manual_seed(0)
+    rows = choose_rows(groups)
+    training, exam = read_data(DataConfig(data)), Exam(read_books(books), tokens, num_facts, stores)
+    settings = {"data": data.name, "books": books.name, "steps": steps, "seeds": seeds}
+    tallies = Tallies()
+    for seed in range(seeds):
+        models: dict[str, BaseModel] = {}
+        for row in rows:
+            if row.training not in models:
+                models[row.training] = train_row(base, training, row, steps, seed)
+            exam.ask(models[row.training], row, tallies, seed)
+            click.echo(f"seed {seed}: {row.group}, {row.name}", err=True)
+            save_json(json_path, "ablation", base, settings, tallies.cells())
+    click.echo(tallies.table())
