@@ -11,7 +11,7 @@ import pytest
 from building import assert_same_content, prose
 from conftest import new_llama
 from lmos import reencoding
-from lmos.errors import StoreLocked, StoreMismatch
+from lmos.errors import StoreFull, StoreLocked, StoreMismatch
 from lmos.model import BaseModel
 from lmos.reencoding import reencode
 from lmos.session import Session
@@ -115,6 +115,26 @@ def test_it_waits_for_nobody_and_loses_nothing(path: Path, other: BaseModel) -> 
         assert reader.verify() == []
     reencode(path, other)
     assert_is_of(path, other)
+
+
+def test_it_goes_on_with_a_larger_quota(
+    path: Path, tiny_llama: BaseModel, other: BaseModel
+) -> None:
+    with Session.open(path, tiny_llama) as session:
+        session.add("long", prose(1200, seed=4))
+    for max_bytes in (0, 10**9):
+        with SQLiteStore.open(path) as store:
+            store.set_quota(max_bytes)
+            texts = [store.text(source.source_id) for source in store.sources()]
+        if not max_bytes:
+            with pytest.raises(StoreFull, match="Raise the quota"):
+                reencode(path, other)
+    reencode(path, other)
+    with Session.open(path, other) as session:
+        found = [session.store.text(source.source_id) for source in session.sources()]
+        assert found == texts
+        assert session.store.manifest.max_bytes == 10**9
+        assert session.verify(deep=5) == []
 
 
 def test_a_half_done_one_of_another_model_is_not_mixed(

@@ -84,11 +84,15 @@ def reencode(
 def _opened_draft(draft: Path, manifest: Manifest) -> Iterator[SQLiteStore]:
     store = SQLiteStore.open(draft) if draft.exists() else SQLiteStore.create(draft, manifest)
     with store:
-        if store.manifest != manifest:
+        try:
+            store.manifest.require_same(manifest)
+        except StoreMismatch as error:
             raise StoreMismatch(
                 f"{draft} was begun with {store.manifest.base_model!r}, with other weights or "
                 "settings; go on with that, or remove the file and begin anew"
-            )
+            ) from error
+        if store.manifest.max_bytes != manifest.max_bytes:
+            store.set_quota(manifest.max_bytes)
         yield store
 
 
