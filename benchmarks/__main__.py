@@ -13,6 +13,7 @@ from benchmarks.lifelong import lifelong
 from benchmarks.plot import plot
 from benchmarks.recall import recall
 from benchmarks.retention import retention
+from benchmarks.scale_out import scale_out
 from benchmarks.speed import speed
 from benchmarks.strategies import strategies
 from benchmarks.unknown import unknown
@@ -26,7 +27,7 @@ def main() -> None:
 
 _COMMANDS = (
     *(facts, babilong, icl, recall, unknown, retention, lifelong),
-    *(speed, edits, strategies),
+    *(speed, edits, strategies, scale_out),
     *(ablation, plot),
 )
 

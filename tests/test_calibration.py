@@ -26,7 +26,6 @@ from lmos.training.calibration import (
 from lmos.training.corpus import Document, PassageSampler, is_held_out
 from lmos.training.questions import PassageQuestion
 from lmos.training.unanswerable import HalfAnsweredSampler
-from lmos.training.words import WordBank
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60
 PASSAGES = PassageSampler([Document("a.txt", PROSE)])
@@ -55,29 +54,14 @@ def test_half_of_the_questions_about_books_have_no_answer(seed: int) -> None:
     assert len(rest) > 1500
 
 
-def test_what_is_asked_in_vain_is_told_of_by_name_at_most() -> None:
+def test_a_fact_that_is_asked_for_in_vain_is_told_nowhere() -> None:
     sampler = HalfAnsweredSampler(PASSAGES, [])
-    num_vain = num_near = 0
     for seed in range(20):
-        drawn = sampler.sample(random.Random(seed), num_chars=500, num_questions=12)
-        told = {asked.question for asked in drawn.asked if asked.answer is not None}
+        drawn = sampler.sample(random.Random(seed), num_chars=500, num_questions=8)
         for asked in drawn.asked:
-            if asked.answer is None:
-                assert asked.question not in told
-                names = [word.strip("?'s") for word in asked.question.split()[1:]]
-                num_vain += 1
-                num_near += any(name in drawn.text for name in names if name.istitle())
-    assert num_near > num_vain / 5
-
-
-def test_a_narrowed_bank_has_a_handful_of_names() -> None:
-    rng = random.Random(0)
-    words = WordBank(held_out=False)
-    few = words.narrowed(rng, 4)
-    for kind in ("person", "thing", "place"):
-        assert 1 < len({few.draw(rng, kind) for _ in range(200)}) <= 4
-        assert len({words.draw(rng, kind) for _ in range(200)}) > 20
-    assert len({few.draw(rng, "code") for _ in range(200)}) > 100
+            names = {word.strip("?'s") for word in asked.question.split()[1:] if word[0].isupper()}
+            if asked.answer is None and len(names) > 1:
+                assert not all(name in drawn.text for name in names), asked
 
 
 def test_half_of_the_questions_about_articles_are_about_passages_left_out() -> None:
@@ -121,7 +105,6 @@ def test_a_curve_orders_answers_and_its_confidence_is_their_share() -> None:
     judged = judged_answers(100)
     calibration, report = fit_calibration(judged, 0.05, "hash")
     assert report.num_questions == 2000
-    assert report.num_right == sum(one.is_right for one in judged)
     assert report.auroc > 0.75
     fresh = judged_answers(100, seed=1)
     sure = [(calibration.confidence(one.evidence), one.is_right) for one in fresh]

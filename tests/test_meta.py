@@ -30,7 +30,7 @@ builder recheck keyindex strategies retriever
 generation citations
 answers
 session
-reencoding repairing
+reencoding repairing scaleout
 training
 cli server
 """.split()
@@ -41,6 +41,7 @@ ONLY_IMPORTERS = {
     "apsw": {"store"},
     "tokenizers": {"tokens", "training"},
     "faiss": {"keyindex"},
+    "ray": {"scaleout"},
     "click": {"cli"},
     "rich": {"cli"},
     "fastapi": {"server"},

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import sys
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +22,9 @@ from lmos.cli.inputs import MEGABYTE, STDIN, Inputs, find_inputs, read_stdin
 from lmos.cli.options import ModelChoice, json_option, model_options, store_argument
 from lmos.cli.output import count, note, print_json, printable, progress_bar, size
 from lmos.cli.stores import require_store
+
+if TYPE_CHECKING:
+    from lmos.cli.adding import Outcome
 
 
 @click.command(short_help="Add files, folders or standard input.")
@@ -44,6 +50,11 @@ from lmos.cli.stores import require_store
     show_default=True,
     help="Largest file, in megabytes; memory and time grow with it.",
 )
+@click.option(
+    "--ray",
+    metavar="ADDRESS",
+    help="Compress with a Ray cluster; local starts one on this machine.",
+)
 @model_options
 @json_option
 def add(
@@ -54,6 +65,7 @@ def add(
     labels: tuple[tuple[str, str], ...],
     append: bool,
     max_mb: float,
+    ray: str | None,
     model: ModelChoice,
     as_json: bool,
 ) -> None:
@@ -63,6 +75,7 @@ def add(
     Example:
       lmos add life.lmos notes/ letter.txt --label author=me
       git log | lmos add life.lmos - --source "git log"
+      lmos add life.lmos library/ --ray local
       echo "Sold the blue bicycle." | lmos add life.lmos - --source diary --append
 
     A file becomes a source named by its path as you type it. A source that is there already gets
@@ -73,11 +86,12 @@ def add(
     All paths are checked before anything is added. Each source is added whole or not at all.
     """
     require_store(store)
+    if ray is not None and (append or STDIN in paths):
+        raise click.UsageError("--ray: expected files and folders to add, got --append or -")
     max_bytes = int(max_mb * MEGABYTE)
     inputs = _named_inputs(paths, source, max_bytes, append=append)
 
-    from lmos.cli.adding import Outcome, Settings, iter_outcomes
-    from lmos.cli.opening import open_session
+    from lmos.cli.adding import Settings
 
     start = clock.perf_counter()
     done: list[Outcome] = []
@@ -85,10 +99,10 @@ def add(
     total = sum(file.num_bytes for file in inputs.files)
     try:
         with (
-            open_session(store, model, read_only=False) as session,
+            _opened(store, model, ray) as iter_outcomes,
             progress_bar("adding", total) as advance,
         ):
-            for outcome in iter_outcomes(session, inputs.files, settings, advance):
+            for outcome in iter_outcomes(inputs.files, settings, advance):
                 done.append(outcome)
                 if not as_json and outcome.action != "unchanged":
                     tokens = count(outcome.num_tokens, "token")
@@ -109,6 +123,23 @@ def add(
             }
         )
     note(_summary([outcome.action for outcome in done], inputs, total, seconds))
+
+
+@contextmanager
+def _opened(
+    store: Path, model: ModelChoice, ray: str | None
+) -> Iterator[Callable[..., Iterator[Outcome]]]:
+    """What adds files: this process, or a Ray cluster for it."""
+    if ray is not None:
+        from lmos.cli.scaling import iter_scaled_outcomes
+
+        yield partial(iter_scaled_outcomes, store, ray, model)
+    else:
+        from lmos.cli.adding import iter_outcomes
+        from lmos.cli.opening import open_session
+
+        with open_session(store, model, read_only=False) as session:
+            yield partial(iter_outcomes, session)
 
 
 def _named_inputs(

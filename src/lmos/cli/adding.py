@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from lmos.cli.inputs import InputFile, read_text
 from lmos.nodes import Source
 from lmos.session import Session
+from lmos.store import AbstractStore
 
 _USUAL_BYTES_PER_TOKEN = 4.0
 
@@ -71,7 +72,7 @@ def iter_outcomes(
         text = read_text(file.path, settings.max_bytes) if file.text is None else file.text
         meter = _Meter(file.num_bytes, known.values(), advance)
         before = known.get(file.name)
-        if before is not None and _is_same(session, before, text, settings):
+        if before is not None and is_same(session.store, before, text, settings):
             action, source = "unchanged", before
         elif settings.append:
             action = "added" if before is None else "appended"
@@ -96,11 +97,12 @@ def iter_outcomes(
         yield Outcome(file.name, action, source.num_tokens, source.num_bytes)
 
 
-def _is_same(session: Session, source: Source, text: str, settings: Settings) -> bool:
+def is_same(store: AbstractStore, source: Source, text: str, settings: Settings) -> bool:
+    """Whether a source has the text already and nothing else is to change."""
     if settings.append or settings.labels or settings.time is not None:
         return False
     data = text.encode()
-    return len(data) == source.num_bytes and session.store.text(source.source_id) == data
+    return len(data) == source.num_bytes and store.text(source.source_id) == data
 
 
 class _Meter:

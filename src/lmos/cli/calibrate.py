@@ -76,8 +76,7 @@ def calibrate(
         return
     console = results()
     console.print(
-        f"{report.num_questions} answers, {report.num_right} right: "
-        f"AUROC {report.auroc:.3f}, Brier {report.brier:.3f}\n"
+        f"{report.num_questions} answers: AUROC {report.auroc:.3f}, Brier {report.brier:.3f}\n"
         f"taken for found: {report.false_share:.1%} of the questions without an answer, "
         f"{report.found_share:.1%} of the right answers\n"
         f"written to {folder}",

@@ -87,7 +87,6 @@ class CalibrationReport:
 
     Attributes:
         num_questions: Answers that were judged.
-        num_right: Right ones among them.
         auroc: Chance that a right answer has more confidence than another.
         brier: Mean square of confidence less outcome; 0 is best, 0.25 is that of always one half.
         false_share: Questions without an answer that pass as found.
@@ -95,7 +94,6 @@ class CalibrationReport:
     """
 
     num_questions: int
-    num_right: int
     auroc: float
     brier: float
     false_share: float
@@ -239,7 +237,6 @@ def _report(
     is_found_N = (unseen_N >= threshold) & is_given_N
     return CalibrationReport(
         num_questions=len(judged),
-        num_right=int(right_N.sum()),
         auroc=area_under_roc(unseen_N, right_N),
         brier=float((unseen_N - right_N).square().mean()),
         false_share=float(is_found_N[~has_answer_N].double().mean()),

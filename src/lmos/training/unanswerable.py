@@ -24,7 +24,6 @@ _STORY_SHARE = 0.4
 _EPISODE_SHARE = 0.15
 _STORY_QUESTIONS = 3
 _SHORT_WORD = 3
-_NAMES = (6, 16)
 
 
 @dataclass(frozen=True)
@@ -74,17 +73,22 @@ class HalfAnsweredSampler:
 
     def _from_books(self, rng: random.Random, num_chars: int, num_questions: int) -> HalfAnswered:
         """What is hidden between the sentences of a book, and as much that is told nowhere."""
-        words = self._words.narrowed(rng, rng.randint(*_NAMES))
-        facts = make_facts(rng, words, TRAINING_FAMILIES, num_questions)
+        facts = make_facts(rng, self._words, TRAINING_FAMILIES, num_questions)
         told, untold = ([_hidden(fact) for fact in facts[start::2]] for start in (0, 1))
         if rng.random() < _STORY_SHARE:
-            told[:_STORY_QUESTIONS] = [self._story(rng)]
-            untold[:_STORY_QUESTIONS] = [_without(self._story(rng), told[0])]
+            for groups in (told, untold):
+                groups[:_STORY_QUESTIONS] = [self._story(rng)]
         if rng.random() < _EPISODE_SHARE:
-            told[-1], untold[-1] = self._episode(rng), self._episode(rng)
+            for groups in (told, untold):
+                groups[-1] = self._episode(rng)
         text = hide(rng, self._passages.sample(rng, num_chars), told).text
+        sentences = " ".join(sentence for group in told for sentence in group.sentences)
         asked = [Asked(question, answer) for question, answer in _pairs(told)]
-        asked += [Asked(question, None) for question, _ in _pairs(untold)]
+        asked += [
+            Asked(question, None)
+            for question, _ in _pairs(untold)
+            if not _is_about(sentences, question)
+        ]
         return HalfAnswered(text, tuple(asked))
 
     def _story(self, rng: random.Random) -> Hidden:
@@ -129,17 +133,11 @@ def _pairs(groups: Sequence[Hidden]) -> list[tuple[str, str]]:
     return [(question, answer) for group in groups for question, answer, _ in group.questions]
 
 
-def _without(story: Hidden, told: Hidden) -> Hidden:
-    """A story without the questions that another, which is told, may answer."""
-    known = _words(" ".join(told.sentences))
-    kept = [asked for asked in story.questions if not _named(asked[0]) <= known]
-    return Hidden(story.sentences, tuple(kept))
-
-
-def _named(question: str) -> set[str]:
-    """What a question is about: its long words but the first."""
+def _is_about(text: str, question: str) -> bool:
+    """Whether all that a question names stands in a text, so that it may hold the answer."""
     _, *rest = question.split()
-    return {word for word in _words(" ".join(rest)) if len(word) > _SHORT_WORD}
+    named = {word for word in _words(" ".join(rest)) if len(word) > _SHORT_WORD}
+    return named <= _words(text)
 
 
 def _words(text: str) -> set[str]:

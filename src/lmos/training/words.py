@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from lmos.training.corpus import is_held_out
 
@@ -148,9 +147,6 @@ _WILD_SHARE = 0.5
 Maker = Callable[[random.Random], str]
 
 
-_NAMED_KINDS = ("person", "thing", "place", "city", "firm", "animal", "nickname")
-
-
 class WordBank:
     """Draws fillers for the slots of a template, from one side of the held-out split.
 
@@ -206,16 +202,6 @@ class WordBank:
         words = rng.choices(self._wild, k=count)
         return " ".join(word.capitalize() if kind in _WILD_NAMES else word for word in words)
 
-    def narrowed(self, rng: random.Random, count: int) -> WordBank:
-        """A bank of only so many people, things and places, drawn from this one.
-
-        Facts about them are easily taken for each other.
-        """
-        few = WordBank(held_out=self.held_out)
-        for kind in _NAMED_KINDS:
-            few._makers[kind] = partial(_choose, [self.draw(rng, kind) for _ in range(count)])
-        return few
-
     def _pick(self, rng: random.Random, words: list[str]) -> str:
         while is_held_out(word := rng.choice(words), HELD_OUT_WORDS) != self.held_out:
             pass
@@ -256,7 +242,3 @@ class WordBank:
             return "".join(rng.choice("0123456789") for _ in range(rng.randint(3, 6)))
         letters = "".join(rng.choice("ABCDEFGHJKLMNPQRSTUVWXYZ") for _ in range(2))
         return f"{letters}{rng.randint(10, 999)}"
-
-
-def _choose(fillers: Sequence[str], rng: random.Random) -> str:
-    return rng.choice(fillers)
