@@ -69,3 +69,21 @@ def test_after_a_flip_what_is_read_is_right_or_refused(tmp_path: Path, num_flips
         except StoreCorrupt:
             continue
     assert num_readable > 0.6 * num_flips * len(sources)
+
+
+def test_a_source_that_the_index_of_names_has_lost_is_not_made_twice(tmp_path: Path) -> None:
+    path = tmp_path / "context.lmos"
+    with SQLiteStore.create(path, MANIFEST) as store:
+        put_text(store, "diary", b"", TEXTS["diary"])
+    content = bytearray(path.read_bytes())
+    places = [match.start() for match in re.finditer(b"diary", content)]
+    assert len(places) == 2, "expected the name in the table and in its index"
+    content[places[1]] ^= 1
+    path.write_bytes(content)
+    with SQLiteStore.open(path) as store:
+        for attempt in (store.source, store.find_source, store.delete_source):
+            with pytest.raises(StoreCorrupt, match="source 1 is missing in the index of names"):
+                attempt("diary")
+        with pytest.raises(StoreCorrupt):
+            put_text(store, "diary", b"", TEXTS["notes"])
+        assert store.text(1) == TEXTS["diary"]

@@ -57,7 +57,7 @@ def find_store_faults(db: apsw.Connection, path: str, manifest: Manifest) -> lis
         query = "SELECT source_id FROM sources ORDER BY source_id"
         source_ids = [source_id for (source_id,) in db.execute(query)]
     for source_id in source_ids:
-        with _noting(faults, path, db):
+        with _noting(faults, f"{path}, source {source_id}", db):
             record = find_source(db, "source_id", source_id)
             if record is None or record.source.source_id >= next_source_id:
                 faults.append(f"sources: id {source_id} cannot be, the next is {next_source_id}")

@@ -415,7 +415,7 @@ class SQLiteStore(AbstractStore):
 
 
 def _find_named(db: apsw.Connection, name: str) -> SourceRecord | None:
-    return tables.find_source(db, "name", name) if is_name(name) else None
+    return tables.find_source_named(db, name) if is_name(name) else None
 
 
 def _source_named(db: apsw.Connection, name: str) -> SourceRecord:

@@ -73,10 +73,23 @@ def iter_sources_of_size(db: apsw.Connection, num_bytes: int) -> Iterator[Source
 
 
 def read_source_ids(db: apsw.Connection) -> list[int]:
-    """Ids of all sources, and of rows whose source is missing, in order; checks nothing."""
-    query = """SELECT source_id FROM sources UNION SELECT source_id FROM windows
-               UNION SELECT source_id FROM blocks ORDER BY source_id"""
-    return [source_id for (source_id,) in db.execute(query)]
+    """Ids of all sources, in order, and of those that have left windows but no row of their own."""
+    query = "SELECT source_id FROM sources WHERE typeof(source_id) = 'integer'"
+    ids = [source_id for (source_id,) in db.execute(query)]
+    query = """SELECT DISTINCT source_id FROM windows WHERE typeof(source_id) = 'integer'
+               AND source_id NOT IN (SELECT source_id FROM sources)"""
+    strays = [source_id for (source_id,) in db.execute(query)]
+    return sorted(ids + [source_id for source_id in strays if _has_window(db, source_id)])
+
+
+def _has_window(db: apsw.Connection, source_id: int) -> bool:
+    """Whether a row of `windows` with its checksum is of the source."""
+    try:
+        query = f"SELECT {_WINDOW_COLUMNS}, crc FROM windows WHERE source_id = ? ORDER BY window"
+        row = db.execute(query, (source_id,)).fetchone()
+        return row is not None and bool(_window_from_row(row))
+    except (StoreCorrupt, UnicodeDecodeError, apsw.CorruptError):
+        return False
 
 
 def find_source(db: apsw.Connection, column: str, value: str | int) -> SourceRecord | None:
@@ -84,6 +97,20 @@ def find_source(db: apsw.Connection, column: str, value: str | int) -> SourceRec
     query = f"SELECT {_SOURCE_COLUMNS}, crc FROM sources WHERE {column} = ?"
     row = db.execute(query, (value,)).fetchone()
     return None if row is None else _record_from_row(row)
+
+
+def find_source_named(db: apsw.Connection, name: str) -> SourceRecord | None:
+    """The source of a name.
+
+    Raises:
+        StoreCorrupt: There is one, but the index of names does not know it.
+    """
+    record = find_source(db, "name", name)
+    if record is None:
+        query = "SELECT source_id FROM sources NOT INDEXED WHERE name = ?"
+        for (source_id,) in db.execute(query, (name,)):
+            raise StoreCorrupt(f"sources: source {source_id} is missing in the index of names")
+    return record
 
 
 def write_source(db: apsw.Connection, record: SourceRecord) -> None:
