@@ -228,13 +228,13 @@ class TreeBuilder:
     ) -> None:
         """Put the nodes of distinct windows into `nodes`; windows of all sources share batches."""
         for batch in _chunks(contents, max(1, self._batch_items // self._segments.window)):
-            ids_BT, spans_BT = (part.to(self._model.device) for part in _pad(batch))
+            ids_BT, spans_BT = (part.to(self._model.device) for part in pad_windows(batch))
             num_spans = max(len(spans) for _, spans in batch)
             nodes_BSD = self._compressor.compress(
                 self._model.embed(ids_BT), spans_BT, num_spans, level=1
             )
             for content, nodes_SD in zip(batch, nodes_BSD, strict=True):
-                nodes[content] = self._round(nodes_SD[: len(content[1])])
+                nodes[content] = rounded(nodes_SD[: len(content[1])], self._dtype)
             progress(sum(len(token_ids) for token_ids, _ in batch))
 
     def _compress_nodes(
@@ -266,7 +266,7 @@ class TreeBuilder:
                 torch.stack([items_TD for _, items_TD in batch]), spans_BT, len(spans), level
             )
             for (built, _), nodes_SD in zip(batch, nodes_BSD, strict=True):
-                built.embeddings.append(self._round(nodes_SD))
+                built.embeddings.append(rounded(nodes_SD, self._dtype))
         self._add_keys(levels, level)
         return levels
 
@@ -294,14 +294,7 @@ class TreeBuilder:
         ]
         sizes = [sum(map(len, built.embeddings)) for built in levels]
         for built, keys_NK in zip(levels, torch.split(torch.cat(keys), sizes), strict=True):
-            built.keys.append(self._round(keys_NK))
-
-    def _round(self, x: Tensor) -> Tensor:
-        """Round as the store will, so that a node is the same read back or fresh.
-
-        The gradient passes straight through.
-        """
-        return x + (x.to(self._dtype).to(x.dtype) - x).detach()
+            built.keys.append(rounded(keys_NK, self._dtype))
 
     def _patch(self, level: _Level) -> LevelPatch:
         width, key_width = self._manifest.embedding_width, self._manifest.key_width
@@ -313,6 +306,14 @@ class TreeBuilder:
             torch.cat(level.embeddings) if level.embeddings else none.view(0, width),
             torch.cat(level.keys) if level.keys else none.view(0, key_width),
         )
+
+
+def rounded(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Rounded as the store will, so that a node is the same read back or fresh.
+
+    The gradient passes straight through.
+    """
+    return x + (x.to(dtype).to(x.dtype) - x).detach()
 
 
 def common_prefix_len(a: bytes, b: bytes) -> int:
@@ -335,7 +336,7 @@ def _record(window: Window) -> WindowRecord:
     )
 
 
-def _pad(windows: Sequence[WindowContent]) -> tuple[Tensor, Tensor]:
+def pad_windows(windows: Sequence[WindowContent]) -> tuple[Tensor, Tensor]:
     """Token ids `(B, T)` and the span of each token `(B, T)` of windows of unequal length."""
     num_items = max(len(token_ids) for token_ids, _ in windows)
     ids_BT = torch.zeros(len(windows), num_items, dtype=torch.long)

@@ -28,6 +28,7 @@ from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
 from lmos.training.contexts import AbstractSampler, Context, GoldQuestion
 from lmos.training.rows import Row, read_rows
+from lmos.training.truncation import with_gradients
 
 _AT_LEAST_ONE = ("contexts", "min_windows", "questions", "readings", "reconstructions")
 _MAX_GOLDS = 12
@@ -60,6 +61,8 @@ class CompressionConfig:
         embedding_share: Readings that get the gold passage as embeddings, not as text.
         queue: Keys of earlier steps that serve as more negatives, for each level.
         random_ratio_share: Steps with a random ratio at every level.
+        full_gradient_windows: Contexts of more windows of text keep their gradients only in the
+            windows on the paths to gold passages and one hop below, see `truncation`.
     """
 
     contexts: int = 5
@@ -79,6 +82,7 @@ class CompressionConfig:
     embedding_share: float = 0.2
     queue: int = 0
     random_ratio_share: float = 0.25
+    full_gradient_windows: int = 16
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -198,12 +202,37 @@ class CompressionObjective:
         )
 
     def _compress(self, manifest: Manifest, contexts: Sequence[Context]) -> list[SourcePatch]:
-        builder = TreeBuilder(self._model, manifest)
-        sources = [
-            SourceText(str(number), context.text.encode())
-            for number, context in enumerate(contexts)
-        ]
-        return builder.build(MemoryStore(manifest), sources)
+        """The tree of every context, with gradients throughout or in part."""
+        is_long = [self._is_long(manifest, context) for context in contexts]
+        with torch.no_grad():
+            long = self._build(manifest, contexts, is_long)
+        if long:
+            # Some versions of torch would go on with weights that were cast without gradients.
+            torch.clear_autocast_cache()
+        whole = self._build(manifest, contexts, [not each for each in is_long])
+        patches = []
+        for number, context in enumerate(contexts):
+            if number in whole:
+                patches.append(whole[number])
+            else:
+                places = [span for question in context.questions for span in question.golds]
+                patches.append(with_gradients(self._model, manifest, long[number], places))
+        return patches
+
+    def _is_long(self, manifest: Manifest, context: Context) -> bool:
+        limit = self._config.full_gradient_windows
+        if self._config.max_windows <= limit:
+            return False
+        return len(self._model.encode(context.text).ids) > limit * manifest.windows[0]
+
+    def _build(
+        self, manifest: Manifest, contexts: Sequence[Context], is_chosen: Sequence[bool]
+    ) -> dict[int, SourcePatch]:
+        """The trees of the chosen contexts, by their number."""
+        numbers = [number for number, chosen in enumerate(is_chosen) if chosen]
+        sources = [SourceText(str(number), contexts[number].text.encode()) for number in numbers]
+        patches = TreeBuilder(self._model, manifest).build(MemoryStore(manifest), sources)
+        return dict(zip(numbers, patches, strict=True))
 
     def _routing(
         self,
