@@ -31,6 +31,7 @@ from lmos.errors import (
 from lmos.model import BaseModel
 from lmos.retriever import Retrieval, RetrievalConfig
 from lmos.session import Session, UntrainedWarning, load_model, make_manifest
+from lmos.store.memory import MemoryStore
 
 DIARY = "Monday: rain — déjà vu. The code of the blue bicycle is 4812.\n" + prose(300)
 BOOK = prose(400, seed=4)
@@ -174,6 +175,30 @@ def test_sixty_appends_are_one_add(session: Session, tmp_path: Path, model: Base
         assert [row[:7] for row in summary(session.retrieve(QUESTION, CONFIG))] == [
             row[:7] for row in summary(other.retrieve(QUESTION, CONFIG))
         ]
+
+
+def test_a_long_text_is_added_in_parts_and_whole_or_not_at_all(
+    session: Session, model: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = prose(700, seed=5)
+    monkeypatch.setattr("lmos.session._PART_CHARS", 500)
+    session.add("long", text, time=1.0, metadata={"kind": "book"})
+    with Session(model, MemoryStore(session.store.manifest)) as whole:
+        monkeypatch.setattr("lmos.session._PART_CHARS", 10**6)
+        whole.add("long", text, time=1.0, metadata={"kind": "book"})
+        assert_same_content(session.store, whole.store)
+    monkeypatch.setattr("lmos.session._PART_CHARS", 500)
+    done: list[int] = []
+
+    def stop(num_tokens: int) -> None:
+        done.append(num_tokens)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.add("other", text, progress=stop)
+    assert [source.name for source in session.sources()] == ["long"]
+    assert session.verify() == []
 
 
 def test_an_append_keeps_labels_and_starts_a_line_only_where_there_is_none(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,26 @@ def test_roots_are_the_nodes_that_are_nobodys_child(store: AbstractStore) -> Non
         for index in range(*node.children)
     }
     assert store.root_ids() == sorted(set(all_ids(store)) - children)
+
+
+def test_changes_that_are_one_are_kept_or_undone_together(store: AbstractStore) -> None:
+    put_text(store, "a", b"", TEXT[:100])
+    with store.changes():
+        put_text(store, "b", b"", TEXT)
+        put_text(store, "a", TEXT[:100], TEXT[:300])
+        assert len(store.sources()) == 2
+    before, version = observe(store), store.version
+    with suppress(KeyError), store.changes():
+        put_text(store, "c", b"", TEXT)
+        store.keys(store.root_ids())
+        store.delete_source("a")
+        raise KeyError
+    assert observe(store) == before
+    assert store.version == version
+    put_text(store, "c", b"", TEXT[:50])
+    assert [source.name for source in store.sources()] == ["a", "b", "c"]
+    assert store.keys(store.root_ids()).shape[0] == len(store.root_ids())
+    assert store.verify() == []
 
 
 def test_levels_list_their_nodes_in_order(store: AbstractStore) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time as clock
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from lmos.store.sqlite import SQLiteStore
 DEFAULT_RATIOS = (16, 4, 4)
 DEFAULT_WINDOW = 256
 _UPPER_WINDOW = 16
+_PART_CHARS = 400_000
 _NEW_PASSAGE = b"\n"
 
 
@@ -200,7 +202,8 @@ class Session:
     ) -> Source:
         """Add a source, or give an existing one a new text; durable when this returns.
 
-        Only windows that the new text changes are compressed.
+        Only windows that the new text changes are compressed. The tree of a long new text is made
+        part by part, so that memory does not grow with it.
 
         Args:
             name: Of the source.
@@ -216,12 +219,19 @@ class Session:
             raise DataError("expected a name for the source, got an empty one")
         if not text.strip():
             raise DataError(f"{name}: expected text, got nothing but white space")
-        source = SourceText(name, _utf8(text, name))
-        if time is None and self.store.find_source(name) is None:
-            time = clock.time()
-        with torch.no_grad():
-            (patch,) = self._builder.build(self.store, [source], progress)
-        return self.store.put_source(name, patch, time=time, metadata=metadata or {})
+        data, parts = _utf8(text, name), []
+        if self.store.find_source(name) is None:
+            time = clock.time() if time is None else time
+            data, *parts = [
+                text[at : at + _PART_CHARS].encode() for at in range(0, len(text), _PART_CHARS)
+            ]
+        with torch.no_grad(), self.store.changes() if parts else nullcontext():
+            (patch,) = self._builder.build(self.store, [SourceText(name, data)], progress)
+            source = self.store.put_source(name, patch, time=time, metadata=metadata or {})
+            for part in parts:
+                patch = self._builder.extend(self.store, source, part, progress)
+                source = self.store.put_source(name, patch)
+        return source
 
     def append(
         self,

@@ -114,6 +114,10 @@ class AbstractStore(abc.ABC):
         """
 
     @abc.abstractmethod
+    def changes(self) -> AbstractContextManager[None]:
+        """All changes until the block ends are one: durable at its end, or undone if it raises."""
+
+    @abc.abstractmethod
     def sources(self) -> list[Source]:
         """All sources, in the order in which they were created."""
 

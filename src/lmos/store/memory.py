@@ -8,8 +8,8 @@ For training and tests. Knows neither models nor disks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +90,15 @@ class MemoryStore(AbstractStore):
     def snapshot(self) -> AbstractContextManager[None]:
         """Nobody else can write here meanwhile."""
         return nullcontext()
+
+    @contextmanager
+    def changes(self) -> Iterator[None]:
+        before = (dict(self._trees), self._version, self._next_source_id)
+        try:
+            yield
+        except BaseException:
+            self._trees, self._version, self._next_source_id = before
+            raise
 
     def sources(self) -> list[Source]:
         return [tree.record.source for tree in self._trees.values()]

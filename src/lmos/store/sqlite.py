@@ -83,6 +83,7 @@ class SQLiteStore(AbstractStore):
         self._keys = keys_layout(self._manifest)
         self._embeddings = embeddings_layout(self._manifest)
         self._cache = ReadCache(self._manifest)
+        self._is_changing = False
 
     @classmethod
     def create(cls, path: str | PathLike[str], manifest: Manifest) -> SQLiteStore:
@@ -160,6 +161,15 @@ class SQLiteStore(AbstractStore):
                 # The first read fixes what all others see.
                 tables.read_head(self._db)
             yield
+
+    @contextmanager
+    def changes(self) -> Iterator[None]:
+        with self._transaction(_WRITE):
+            self._is_changing = True
+            try:
+                yield
+            finally:
+                self._is_changing = False
 
     def sources(self) -> list[Source]:
         return [record.source for record in self._records()]
@@ -395,10 +405,10 @@ class SQLiteStore(AbstractStore):
 
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[apsw.Connection]:
-        """All of what happens inside, or nothing of it; reads join a snapshot that is open."""
+        """All of what happens inside, or nothing; joins a snapshot or changes that are open."""
         with self._lock, store_errors(self._path, self._db):
             if self._db.in_transaction:
-                if begin == _WRITE:
+                if begin == _WRITE and not self._is_changing:
                     self._require_no_snapshot()
                 yield self._db
                 return
@@ -411,6 +421,7 @@ class SQLiteStore(AbstractStore):
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+                self._cache.reset()
                 raise
 
 
