@@ -16,6 +16,7 @@ from conftest import new_llama
 from lmos.cli import main
 from lmos.cli.parameters import moment
 from lmos.model import BaseModel
+from lmos.store.sqlite import SQLiteStore
 
 
 @pytest.fixture(scope="module")
@@ -289,6 +290,15 @@ def test_a_newer_format_is_refused(store: Path) -> None:
         error = failure(name, store, *ARGUMENTS.get(name, ()), stdin="text")
         assert "has format 99" in error
         assert "upgrade lmos" in error
+
+
+def test_a_store_that_another_process_writes_is_read_but_not_changed(store: Path) -> None:
+    with SQLiteStore.open(store):
+        for name in ("add", "forget", "repair"):
+            error = failure(name, store, *ARGUMENTS.get(name, ()), stdin="text")
+            assert f"process {os.getpid()} has {store} open for writing" in error
+        assert output("verify", store) == "all is well\n"
+    assert list(texts_in(store)) == ["diary"]
 
 
 def test_a_damaged_block_is_reported(store: Path) -> None:
