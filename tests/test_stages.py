@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,14 @@ def test_the_default_stages_can_be_named() -> None:
     assert [stage.name for stage in DEFAULT_STAGES] == ["warm-up", "routing", "reading"]
     assert read_stages("warm-up,routing,reading") == DEFAULT_STAGES
     assert read_stages("reading") == DEFAULT_STAGES[2:]
+
+
+def test_the_stages_of_the_documentation_can_be_read() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "training.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```json\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    short, long = stages_from_json(json.loads(block), "docs/training.md")
+    assert short.until == {"recall_1": 0.9}
+    assert long.objective.on_policy_share == 0.3
 
 
 @pytest.mark.parametrize(
