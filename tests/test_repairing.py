@@ -12,6 +12,7 @@ import pytest
 
 from building import assert_same_content, prose, put, small_manifest
 from conftest import new_llama
+from disks import PowerCut, RecordingDisk
 from lmos.errors import StoreCorrupt, StoreFull, StoreLocked, StoreMismatch
 from lmos.model import BaseModel
 from lmos.repairing import Repair, repair
@@ -53,6 +54,7 @@ def assert_holds(path: Path, model: BaseModel, names: list[str]) -> None:
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     expected = filled(model, names)
     with SQLiteStore.open(path) as store:
+        assert store.verify() == []
         assert store.manifest.max_bytes
         assert [source.name for source in store.sources()] == names
         if [source.source_id for source in expected.sources()] == [1, 2, 3]:
@@ -136,6 +138,18 @@ def test_a_store_that_cannot_be_repaired_now_stays_as_it_is(
     monkeypatch.undo()
     assert repair(path, tiny_llama).rebuilt == ("notes",)
     assert_holds(path, tiny_llama, list(TEXTS))
+
+
+def test_a_repaired_store_is_on_the_disk_before_it_has_its_name(
+    path: Path, tiny_llama: BaseModel
+) -> None:
+    damage(path, f"{ZEROS} {NOTES} AND kind = 'keys'")
+    with RecordingDisk() as disk:
+        repair(path, tiny_llama)
+    for seed in range(6):
+        cut = PowerCut({}, disk.events).files_after(len(disk.events), random.Random(seed))
+        path.write_bytes(cut[f"{path.name}-repair"])
+        assert_holds(path, tiny_llama, list(TEXTS))
 
 
 @pytest.mark.parametrize("num_flips", [8, pytest.param(500, marks=pytest.mark.slow)])

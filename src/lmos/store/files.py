@@ -76,6 +76,8 @@ def create_file(path: Path, fill: Callable[[apsw.Connection], None]) -> None:
 
 def move_file(draft: Path, path: Path) -> None:
     """Put a closed store at a path, at once, whether there is one already or not."""
+    # The log of the store that was there is gone for good before another store has its name.
+    _sync_folder(path.parent)
     os.replace(draft, path)
     _sync_folder(path.parent)
 
