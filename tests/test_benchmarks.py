@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +265,9 @@ def test_books_that_are_too_short_are_an_error_and_nothing_is_written(
     assert result.exit_code == 1
     assert "72000 characters for 16000 tokens" in result.stderr
     assert not (tmp_path / "new.json").exists()
+
+
+def test_every_benchmark_is_documented() -> None:
+    document = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+    named = re.findall(r"^\| `(\w+)` \|", document.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert set(named) == set(main.commands) - {"plot"}
