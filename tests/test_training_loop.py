@@ -95,6 +95,34 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     assert rows[-1]["loss"] + rows[-2]["loss"] < rows[0]["loss"] + rows[1]["loss"]
 
 
+def test_what_is_written_with_a_checkpoint_is_there_when_the_checkpoint_is(tmp_path: Path) -> None:
+    module = nn.Linear(4, 1)
+    steps: list[float] = []
+    seen = []
+
+    def write() -> None:
+        seen.append(len(steps))
+        if seen == [10, 20, 30, 40]:
+            raise KeyboardInterrupt
+
+    def run() -> None:
+        run_loop(
+            module,
+            lambda batch: (module(torch.ones(1, 4)).square().mean(), {}),
+            CONFIG,
+            tmp_path,
+            on_checkpoint=write,
+            progress=lambda step, metrics: steps.append(step),
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    run()
+    # The last ten steps are taken again, so that what was cut short is written whole.
+    assert steps == [*range(1, 41), *range(31, 41)]
+    assert seen[-1] == 50
+
+
 def test_several_batches_of_a_step_are_one_larger_batch(tmp_path: Path) -> None:
     torch.manual_seed(0)
     inputs = torch.randn(40, 4)

@@ -106,7 +106,8 @@ def run_loop(
         state: Saved with the checkpoint.
         processes: This one and its fellows; alone by default.
         on_metrics: Called in every process, with the same values in each.
-        on_checkpoint: Called after each checkpoint, in the first process.
+        on_checkpoint: Called before each checkpoint, in the first process: what it writes is there
+            whenever the checkpoint is.
         progress: Called in the first process.
 
     Raises:
@@ -130,8 +131,8 @@ def run_loop(
             run.log(step + 1, metrics)
             progress(step + 1, metrics)
             if (step + 1) % config.checkpoint_every == 0 or step + 1 == config.num_steps:
-                run.save(step + 1)
                 on_checkpoint()
+                run.save(step + 1)
     processes.wait()
     module.eval()
 
