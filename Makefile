@@ -24,7 +24,8 @@ check: install ## lint, format, types
 test: check ## everything that must hold
 	@$(BIN)/python -m pytest -m "not slow and not gpu"
 
-soak: install ## the long tests
+soak: install ## the long tests, those on a Ray cluster among them
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,ray]'
 	@$(BIN)/python -m pytest -m "slow"
 
 format: install

@@ -32,7 +32,7 @@ from lmos.store.sqlite import SQLiteStore
 DEFAULT_RATIOS = (16, 4, 4)
 DEFAULT_WINDOW = 256
 _UPPER_WINDOW = 16
-_PART_CHARS = 400_000
+_PART_CHARS = 200_000
 _NEW_PASSAGE = b"\n"
 
 
@@ -226,11 +226,17 @@ class Session:
                 text[at : at + _PART_CHARS].encode() for at in range(0, len(text), _PART_CHARS)
             ]
         with torch.no_grad(), self.store.changes() if parts else nullcontext():
-            (patch,) = self._builder.build(self.store, [SourceText(name, data)], progress)
-            source = self.store.put_source(name, patch, time=time, metadata=metadata or {})
+            source = self.store.put_source(
+                name,
+                self._builder.build(self.store, [SourceText(name, data)], progress)[0],
+                time=time,
+                metadata=metadata or {},
+            )
             for part in parts:
-                patch = self._builder.extend(self.store, source, part, progress)
-                source = self.store.put_source(name, patch)
+                # The patch has no name, so that it is gone before the next is made.
+                source = self.store.put_source(
+                    name, self._builder.extend(self.store, source, part, progress)
+                )
         return source
 
     def append(
