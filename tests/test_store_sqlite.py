@@ -404,6 +404,17 @@ def test_a_failure_halfway_leaves_the_store_as_it_was(
         assert store.version == 3
 
 
+def test_a_part_of_a_change_that_fails_leaves_nothing(path: Path) -> None:
+    with SQLiteStore.open(path) as store:
+        store.set_quota(path.stat().st_size)
+        with store.changes():
+            with pytest.raises(StoreFull):
+                put_text(store, "large", b"", STORY * 100)
+            store.delete_source("second")
+        assert [source.name for source in store.sources()] == ["first"]
+        assert store.verify() == []
+
+
 def test_an_append_leaves_full_blocks_alone(path: Path) -> None:
     text = STORY * 20
     with SQLiteStore.open(path) as store:

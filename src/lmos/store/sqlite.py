@@ -10,7 +10,7 @@ relevant.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -78,7 +78,7 @@ class SQLiteStore(AbstractStore):
         self._db = db
         self._writer = writer
         self._lock = RLock()
-        with self._transaction(_READ) as db:
+        with store_errors(self._path, db):
             self._manifest = Manifest.from_json(tables.read_head(db).manifest)
         self._keys = keys_layout(self._manifest)
         self._embeddings = embeddings_layout(self._manifest)
@@ -410,7 +410,9 @@ class SQLiteStore(AbstractStore):
             if self._db.in_transaction:
                 if begin == _WRITE and not self._is_changing:
                     self._require_no_snapshot()
-                yield self._db
+                # A savepoint: a part that fails is undone, whatever becomes of the whole.
+                with self._db if begin == _WRITE else nullcontext():
+                    yield self._db
                 return
             self._db.execute(begin)
             try:
