@@ -52,10 +52,14 @@ class KeyIndex:
         faiss = _faiss()
         if store.path is None:
             raise ConfigError("strategy index: expected a store on disk, this one is in memory")
-        self._ids = store.level_ids(level)
-        path = _index_path(store, store.path, level, len(self._ids))
+        # Not the ids themselves: there may be millions, and few are asked for.
+        sources = store.sources()
+        counts = np.array([source.level_counts[level - 1] for source in sources], np.int64)
+        self._level, self._counts, self._size = level, counts, int(counts.sum())
+        self._source_ids = np.array([source.source_id for source in sources], np.int64)
+        path = _index_path(store, store.path, level, self._size)
         if not path.exists():
-            _write(faiss, _build(faiss, store, self._ids), path)
+            _write(faiss, _build(faiss, store, store.level_ids(level)), path)
         self._index = _open(str(path))
 
     def nearest(
@@ -73,20 +77,28 @@ class KeyIndex:
             num_lists: Lists of the inverted file that are looked through.
             source_ids: Sources to look in; `None` for all.
         """
-        if len(self._ids) <= count:
-            return self._ids if source_ids is None else self._ids.of_sources(source_ids)
+        if self._size <= count:
+            ids = self._ids_at(np.arange(self._size))
+            return ids if source_ids is None else ids.of_sources(source_ids)
         zeros_R1 = np.zeros((len(vectors_RK), 1), np.float32)
         vectors = np.concatenate([vectors_RK.float().numpy(), zeros_R1], axis=1)
         options: dict[str, Any] = {}
         faiss, kind = _faiss(), "SearchParameters"
         if source_ids is not None:
-            is_allowed = np.isin(self._ids.rows[:, 0], list(source_ids))
+            is_allowed = np.repeat(np.isin(self._source_ids, list(source_ids)), self._counts)
             options["sel"] = faiss.IDSelectorBitmap(np.packbits(is_allowed, bitorder="little"))
         if isinstance(self._index, faiss.IndexIVF):
             kind, options["nprobe"] = "SearchParametersIVF", num_lists
         found = self._index.search(vectors, count, params=getattr(faiss, kind)(**options))
         places = np.unique(found[1])
-        return self._ids.take(places[places >= 0])
+        return self._ids_at(places[places >= 0])
+
+    def _ids_at(self, places: NDArray[np.int64]) -> NodeIds:
+        """The nodes at some places of the level, in order of source and index."""
+        starts = np.cumsum(self._counts) - self._counts
+        rows = np.searchsorted(starts, places, side="right") - 1
+        levels = np.full(len(places), self._level)
+        return NodeIds(np.column_stack([self._source_ids[rows], levels, places - starts[rows]]))
 
 
 def _index_path(store: AbstractStore, path: Path, level: int, num_nodes: int) -> Path:
