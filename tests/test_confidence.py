@@ -31,7 +31,24 @@ def test_evidence_says_what_was_seen() -> None:
     assert SURE.score_entropy == pytest.approx(-sum(w * math.log(w) for w in weights))
     # "the", "code" and "is", of what, is, the, code.
     assert SURE.question_share == 3 / 4
+    assert SURE.name_share == 1
     assert SURE.quoted_share == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "share"),
+    [
+        ("When does the train to Tampa leave?", 0.0),
+        ("When does the train to Pemter leave?", 1.0),
+        ("Does Ada or Pemter have 12 trains?", 1 / 3),
+        ("Pemter?", 1.0),
+        ("when is it?", 1.0),
+    ],
+)
+def test_names_are_looked_for_in_the_passages(question: str, share: float) -> None:
+    passages = ["At 9:40 the train departs for Pemter.", "It rained."]
+    evidence = Evidence.gather(question, "9:40", [-0.1], -5.0, [1.0], passages)
+    assert evidence.name_share == pytest.approx(share)
 
 
 def test_evidence_of_nothing_is_finite() -> None:

@@ -38,6 +38,7 @@ class Evidence:
         median_gap: By how much it is better than the median of its level.
         score_entropy: Of the softmax over the scores of its level.
         question_share: Share of the question's words in the passage that holds most of them.
+        name_share: The same of its names only: words after the first with a capital or a digit.
         quoted_share: 1 if the answer stands in a passage word for word, else 0.
     """
 
@@ -49,6 +50,7 @@ class Evidence:
     median_gap: float
     score_entropy: float
     question_share: float
+    name_share: float
     quoted_share: float
 
     @classmethod
@@ -82,7 +84,8 @@ class Evidence:
             runner_up_gap=scores[0] - scores[min(1, len(scores) - 1)],
             median_gap=scores[0] - median(scores),
             score_entropy=_entropy(scores),
-            question_share=_word_share(question, passages),
+            question_share=_word_share(_words(question), passages),
+            name_share=_word_share(_names(question), passages),
             quoted_share=float(any(find_words(answer, passage) for passage in passages)),
         )
 
@@ -175,13 +178,18 @@ def _entropy(scores: Sequence[float]) -> float:
     return -sum(share * math.log(share) for share in shares if share > 0)
 
 
-def _word_share(question: str, passages: Iterable[str]) -> float:
-    asked = _words(question)
+def _word_share(asked: set[str], passages: Iterable[str]) -> float:
+    """Share of the words in the passage that holds most of them; 1 if there are none."""
     if not asked:
-        return 0.0
+        return 1.0
     shares = (len(asked & _words(passage)) / len(asked) for passage in passages)
     return max(shares, default=0.0)
 
 
 def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.lower()))
+
+
+def _names(question: str) -> set[str]:
+    _, *rest = _WORD.findall(question) or [""]
+    return {word.lower() for word in rest if word != word.lower() or not word.isalpha()}
