@@ -37,6 +37,7 @@ class NodeIds(Sequence[NodeId]):
 
     def __init__(self, rows: NDArray[np.int64]) -> None:
         self.rows = rows
+        self._by_level: dict[int, NodeIds] = {}
 
     @classmethod
     def of(cls, ids: Iterable[NodeId]) -> NodeIds:
@@ -58,8 +59,10 @@ class NodeIds(Sequence[NodeId]):
         return NodeIds(self.rows[places])
 
     def at_level(self, level: int) -> NodeIds:
-        """Those of one level."""
-        return NodeIds(self.rows[self.rows[:, 1] == level])
+        """Those of one level; looked for once."""
+        if level not in self._by_level:
+            self._by_level[level] = NodeIds(self.rows[self.rows[:, 1] == level])
+        return self._by_level[level]
 
     def of_sources(self, source_ids: Iterable[int]) -> NodeIds:
         """Those of some sources."""
@@ -74,7 +77,9 @@ class NodeIds(Sequence[NodeId]):
     def __getitem__(self, place: slice) -> NodeIds: ...
     def __getitem__(self, place: SupportsIndex | slice) -> NodeId | NodeIds:
         if isinstance(place, slice):
-            return NodeIds(self.rows[place])
+            rows = self.rows[place]
+            is_all = place.step in (None, 1) and len(rows) == len(self)
+            return self if is_all else NodeIds(rows)
         return NodeId(*self.rows[place.__index__()].tolist())
 
     def __iter__(self) -> Iterator[NodeId]:

@@ -90,15 +90,17 @@ class ReadCache:
         except StoreCorrupt:
             # A damaged source must not keep others from being read.
             return self._keys.gather(db, ids)
-        codes_N = _codes(ids)
-        if np.array_equal(codes_N, roots.codes):
+        if ids is self.root_ids(db).at_level(int(ids.rows[0, 1])):
             return roots.items
+        codes_N = _codes(ids)
         places_N = np.searchsorted(roots.codes, codes_N).clip(max=max(len(roots.codes) - 1, 0))
         is_root_N = np.zeros(len(ids), bool)
         if len(roots.codes):
             is_root_N = roots.codes[places_N] == codes_N
         if not is_root_N.any():
             return self._keys.gather(db, ids)
+        if is_root_N.all() and (np.diff(places_N) == 1).all():
+            return roots.items[places_N[0] : places_N[-1] + 1]
         items = np.empty((len(ids), roots.items.shape[1]), np.uint8)
         items[is_root_N] = roots.items[places_N[is_root_N]]
         items[~is_root_N] = self._keys.gather(db, ids.take(~is_root_N))
