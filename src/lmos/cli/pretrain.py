@@ -13,7 +13,7 @@ from lmos.cli.trainings import data_options, run_options, training_bar
 @click.command(short_help="Make a small base model.")
 @data_options
 @run_options
-@click.option("--steps", default=800, show_default=True, metavar="N", help="Optimiser steps.")
+@click.option("--steps", default=1500, show_default=True, metavar="N", help="Optimiser steps.")
 def pretrain(
     data: dict[str, Any], out: Path, steps: int, checkpoint_every: int, seed: int, resume: bool
 ) -> None:
@@ -34,7 +34,7 @@ def pretrain(
 
     loop = LoopConfig(
         num_steps=steps,
-        rates=Rates(matrix_learning_rate=0.01),
+        rates=Rates(matrix_learning_rate=0.01, embedding_learning_rate=0.015),
         checkpoint_every=checkpoint_every,
         seed=seed,
     )
