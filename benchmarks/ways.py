@@ -88,9 +88,9 @@ class Reader:
         self._ways: dict[str, Callable[[Asked], Reading | None]] = {
             "tree": lambda asked: _ask(session, asked, config),
             "flat scan": lambda asked: _ask(session, asked, replace(config, strategy="flat")),
-            "BM25": lambda asked: self._read_best(asked, self._rank_lexical(asked.question)),
+            "BM25": lambda asked: self._read_best(asked, self._rank_lexical(asked)),
             "dense": self._read_dense,
-            "mean-pool": lambda asked: self._read_best(asked, self._rank_mean(asked.question)),
+            "mean-pool": lambda asked: self._read_best(asked, self._rank_mean(asked)),
             "oracle retrieval": self._read_golds,
             "random retrieval": self._read_random,
             "full context": self._read_all,
@@ -113,7 +113,8 @@ class Reader:
 
     def _read_leaves(self, asked: Asked, ids: Sequence[NodeId], config: RetrievalConfig) -> Reading:
         ranked = [(node_id, -float(rank)) for rank, node_id in enumerate(ids)]
-        retriever = Retriever(self._session.model, config)
+        # Ranks are no logits: how many are read does not depend on them.
+        retriever = Retriever(self._session.model, replace(config, text_mass=1.0))
         return self._read_hits(asked, retriever.open(self._session.store, ranked))
 
     def _read_best(self, asked: Asked, numbers: Sequence[int]) -> Reading:
@@ -134,7 +135,7 @@ class Reader:
         return self._read_leaves(asked, ids, config)
 
     def _read_random(self, asked: Asked) -> Reading:
-        count = min(self._config.max_texts, len(self._leaves.ids))
+        count = min(self._num_texts(asked), len(self._leaves.ids))
         ids = self._rng.sample(self._leaves.ids, count)
         return self._read_leaves(asked, ids, self._config)
 
@@ -149,16 +150,22 @@ class Reader:
         if self._dense_index is None:
             self._dense_index = DenseIndex(self._dense, self._leaves.texts)
         return self._read_best(
-            asked, self._dense_index.rank(asked.question, self._config.max_texts)
+            asked, self._dense_index.rank(asked.question, self._num_texts(asked))
         )
 
-    def _rank_lexical(self, question: str) -> list[int]:
+    def _rank_lexical(self, asked: Asked) -> list[int]:
         if self._lexical is None:
             self._lexical = LexicalIndex(self._leaves.texts)
-        return self._lexical.rank(question, self._config.max_texts)
+        return self._lexical.rank(asked.question, self._num_texts(asked))
 
-    def _rank_mean(self, question: str) -> list[int]:
-        return rank_mean_pool(self._session, self._leaves, question, self._config.max_texts)
+    def _rank_mean(self, asked: Asked) -> list[int]:
+        count = self._num_texts(asked)
+        return rank_mean_pool(self._session, self._leaves, asked.question, count)
+
+    def _num_texts(self, asked: Asked) -> int:
+        """How many passages the tree opens for this question: no way reads more or fewer."""
+        hits = self._session.retrieve(asked.question, self._config).hits
+        return sum(hit.is_text for hit in hits)
 
 
 def rank_mean_pool(session: Session, leaves: Leaves, question: str, count: int) -> list[int]:

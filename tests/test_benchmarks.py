@@ -28,7 +28,7 @@ from lmos.retriever import RetrievalConfig, Retriever
 from lmos.scorers import node_keys
 from lmos.session import Session
 
-CONFIG = RetrievalConfig(budget=80, beam=12, max_texts=2, margin=0)
+CONFIG = RetrievalConfig(budget=80, beam=12, max_texts=2, text_mass=1.0, margin=0)
 FACT = "The code of the blue bicycle is 4812."
 BEFORE = prose(60)
 
@@ -107,7 +107,7 @@ def test_a_place_is_read_only_when_every_byte_of_it_is(session: Session, asked: 
     (gold,) = asked.golds
     leaves = leaves_of(session.store, gold)
     assert len(leaves) > 1
-    retriever = Retriever(session.model, RetrievalConfig(max_texts=9, margin=0))
+    retriever = Retriever(session.model, RetrievalConfig(max_texts=9, text_mass=1.0, margin=0))
     hits = retriever.open(session.store, [(leaf, 0.0) for leaf in leaves])
     assert is_read(hits, gold)
     assert not is_read(hits[1:], gold)

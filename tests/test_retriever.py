@@ -36,7 +36,8 @@ def store(tiny_llama: BaseModel) -> MemoryStore:
 
 
 def retrieve(model: BaseModel, store: AbstractStore, **options: Any) -> Retrieval:
-    return Retriever(model, RetrievalConfig(**options)).retrieve(store, ASKED)
+    config = RetrievalConfig(**{"max_texts": 1, "text_mass": 1.0, "max_embeddings": 4} | options)
+    return Retriever(model, config).retrieve(store, ASKED)
 
 
 def ids_of(retrieval: Retrieval) -> set[NodeId]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-DEFAULT_MODEL = "lmos-v0"
+DEFAULT_MODEL = "lmos-small"
 MODELS_FOLDER = Path(__file__).parent / "models"
 
 

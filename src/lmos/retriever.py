@@ -56,9 +56,9 @@ class RetrievalConfig:
     beam: int = 256
     level: int = 0
     budget: int = 384
-    max_texts: int = 1
-    text_mass: float = 1.0
-    max_embeddings: int = 4
+    max_texts: int = 16
+    text_mass: float = 0.3
+    max_embeddings: int = 0
     margin: int = 1
     since: float | None = None
     until: float | None = None

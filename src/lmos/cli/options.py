@@ -23,9 +23,9 @@ RETRIEVAL_DEFAULTS: dict[str, Any] = {
     "scorer": "cached",
     "budget": 384,
     "level": 0,
-    "max_texts": 1,
-    "text_mass": 1.0,
-    "max_embeddings": 4,
+    "max_texts": 16,
+    "text_mass": 0.3,
+    "max_embeddings": 0,
     "top_c": 16,
     "beam": 256,
     "since": None,
@@ -74,7 +74,7 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         "--model",
         metavar="MODEL",
         help="A shipped model, a folder, or a name on the Hugging Face Hub.  "
-        "[default: the store's own; lmos-v0 for a new store]",
+        "[default: the store's own; lmos-small for a new store]",
     )
     @click.option("--adapter", metavar="FOLDER", help="Adapter, if it is not beside the model.")
     @click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model.")
