@@ -60,9 +60,10 @@ def test_a_training_follows_from_its_row(model_folder: Path) -> None:
         return train_row(str(model_folder), DATA, row, 1, seed=0)
 
     first = weights(trained(ROWS[0]))
-    assert (first - weights(trained(ROWS[0]))).abs().max() < 1e-4
-    no_routing = replace(ROWS[0], losses={"routing_weight": 0.0})
-    assert (first - weights(trained(no_routing))).abs().max() > 1e-3
+    again = weights(trained(ROWS[0]))
+    no_routing = weights(trained(replace(ROWS[0], losses={"routing_weight": 0.0})))
+    # Muon makes much of what rounding leaves, where threads add in another order.
+    assert (first - again).norm() < 0.1 * (first - no_routing).norm()
     four = trained(replace(ROWS[0], adapter={"num_retrieval_tokens": 4}))
     assert four.adapter.config.num_retrieval_tokens == 4
 

@@ -52,8 +52,9 @@ def asked() -> Asked:
 def model_folder(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model as a folder, which says that it was trained."""
     folder = tmp_path_factory.mktemp("model")
-    tiny_llama.is_trained = True
-    tiny_llama.save_pretrained(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny_llama, "is_trained", True)  # every test shares this model
+        tiny_llama.save_pretrained(folder)
     return folder
 
 

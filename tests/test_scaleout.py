@@ -25,8 +25,9 @@ SOURCES = [SourceText(name, text.encode()) for name, text in TEXTS.items()]
 
 @pytest.fixture
 def model_folder(tiny_llama: BaseModel, tmp_path: Path) -> Path:
-    tiny_llama.is_trained = True
-    tiny_llama.save_pretrained(tmp_path / "model")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny_llama, "is_trained", True)  # every test shares this model
+        tiny_llama.save_pretrained(tmp_path / "model")
     return tmp_path / "model"
 
 

@@ -62,8 +62,9 @@ def test_an_interval_holds_the_figure_and_narrows_with_more_values() -> None:
 
 @pytest.mark.slow
 def test_the_benchmarks_of_speed_run(tiny_llama: BaseModel, tmp_path: Path) -> None:
-    tiny_llama.is_trained = True
-    tiny_llama.save_pretrained(tmp_path / "model")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny_llama, "is_trained", True)  # every test shares this model
+        tiny_llama.save_pretrained(tmp_path / "model")
     (tmp_path / "book.txt").write_text(prose(8000))
     common = ["--model", tmp_path / "model", "--questions", 4, "--json", tmp_path / "out.json"]
     for words in (
