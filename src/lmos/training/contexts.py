@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import abc
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from lmos.segments import iter_units
 from lmos.training.classification import make_episode
 from lmos.training.corpus import PassageSampler
 from lmos.training.facts import TRAINING_FAMILIES, Fact, Family, make_facts, make_update
-from lmos.training.questions import PassageQuestion
+from lmos.training.questions import PassageQuestion, group_by_title
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank
 
@@ -164,10 +163,7 @@ class ContextSampler(AbstractSampler):
     ) -> None:
         self._passages = passages
         self._words = WordBank(held_out=False, wild=passages.words())
-        by_title: dict[str, list[PassageQuestion]] = defaultdict(list)
-        for question in questions:
-            by_title[question.title].append(question)
-        self._articles = list(by_title.values())
+        self._articles = group_by_title(questions)
         self._passage_share = passage_share if self._articles else 0.0
 
     def sample(self, rng: random.Random, num_chars: int, num_questions: int) -> Context:

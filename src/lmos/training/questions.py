@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,14 @@ class PassageQuestion:
     title: str
     passage: str
     pairs: tuple[tuple[str, str], ...]
+
+
+def group_by_title(questions: Iterable[PassageQuestion]) -> list[list[PassageQuestion]]:
+    """The passages of each document, in order."""
+    by_title: dict[str, list[PassageQuestion]] = defaultdict(list)
+    for question in questions:
+        by_title[question.title].append(question)
+    return list(by_title.values())
 
 
 def read_squad(path: Path, *, held_out: bool) -> list[PassageQuestion]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from lmos.training.classification import make_episode
 from lmos.training.contexts import Hidden, hide
 from lmos.training.corpus import PassageSampler
 from lmos.training.facts import TRAINING_FAMILIES, Fact, make_facts
-from lmos.training.questions import PassageQuestion
+from lmos.training.questions import PassageQuestion, group_by_title
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank
 
@@ -59,10 +58,7 @@ class HalfAnsweredSampler:
     ) -> None:
         self._passages = passages
         self._words = WordBank(held_out=False, wild=passages.words())
-        by_title: dict[str, list[PassageQuestion]] = defaultdict(list)
-        for question in questions:
-            by_title[question.title].append(question)
-        self._articles = [article for article in by_title.values() if len(article) > 1]
+        self._articles = [each for each in group_by_title(questions) if len(each) > 1]
         self._passage_share = passage_share if self._articles else 0.0
 
     def sample(self, rng: random.Random, num_chars: int, num_questions: int) -> HalfAnswered:
