@@ -62,7 +62,7 @@ def test_a_training_follows_from_its_row(model_folder: Path) -> None:
     first = weights(trained(ROWS[0]))
     again = weights(trained(ROWS[0]))
     no_routing = weights(trained(replace(ROWS[0], losses={"routing_weight": 0.0})))
-    # Muon makes much of what rounding leaves, where threads add in another order.
+    # Two runs in one process are not equal to the bit (docs/log.md): about 0.05 apart, not 0.9.
     assert (first - again).norm() < 0.1 * (first - no_routing).norm()
     four = trained(replace(ROWS[0], adapter={"num_retrieval_tokens": 4}))
     assert four.adapter.config.num_retrieval_tokens == 4
