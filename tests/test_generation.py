@@ -15,7 +15,13 @@ from lmos.errors import ConfigError
 from lmos.generation import hit_text, prompt_embeddings, stream_answer
 from lmos.model import BaseModel
 from lmos.nodes import Hit, NodeId, Span
-from lmos.prompts import UNKNOWN_ANSWER, question_after, question_before
+from lmos.prompts import (
+    UNKNOWN_ANSWER,
+    answer_text,
+    answer_through,
+    question_after,
+    question_before,
+)
 from lmos.store import AbstractStore
 
 QUESTION = "Who  sleeps?"
@@ -155,6 +161,19 @@ def test_the_answer_ends_with_its_line(
 ) -> None:
     say(tiny_llama, monkeypatch, tiny_llama.encode("\n one two\nthree").ids)
     assert "".join(pieces_of(tiny_llama)) == "one two"
+
+
+def test_steps_are_not_shown_if_the_model_was_taught_to_name_them(
+    tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tiny_llama.encode(answer_text(answer_through(("Eva", "the mill"), "attic"))).ids
+    for names_steps, expected in ((True, "attic"), (False, "(Eva, the mill) attic")):
+        monkeypatch.setattr(tiny_llama.adapter, "names_steps", names_steps)
+        say(tiny_llama, monkeypatch, said)
+        pieces = pieces_of(tiny_llama, len(said))
+        assert "".join(pieces) == expected
+        say(tiny_llama, monkeypatch, said[:8])
+        assert "".join(pieces_of(tiny_llama, 8)).startswith("(Eva") is not names_steps
 
 
 def test_the_answer_ends_with_the_end_token(

@@ -7,7 +7,13 @@ import re
 
 from lmos.training.classification import make_episode
 from lmos.training.contexts import Hidden, hide
-from lmos.training.facts import TRAINING_FAMILIES, make_fact, make_update
+from lmos.training.facts import (
+    TRAINING_FAMILIES,
+    WILD_FAMILIES,
+    make_fact,
+    make_near_miss,
+    make_update,
+)
 from lmos.training.stories import Story, StoryQuestion, make_story
 from lmos.training.words import WordBank
 
@@ -55,6 +61,21 @@ def read_on(
     return at, been, gifts
 
 
+def carriers(story: Story, thing: str, place: str | None) -> str:
+    """Who had the thing last; or who brought it to a place, the last time that it came there."""
+    for end in range(len(story.sentences), 0, -1):
+        told = Story(story.sentences[:end], ())
+        if place is None:
+            for pattern, group in ((GIVE, 3), (TAKE, 1), (DROP, 1)):
+                if (found := pattern.match(told.sentences[-1])) and found[2] == thing:
+                    return found[group]
+        elif read_on(told)[1].get(thing, [])[-1:] == [place]:
+            before = read_on(Story(story.sentences[: end - 1], ()))[1].get(thing, [])
+            if before[-1:] != [place]:
+                return told.sentences[-1].split()[0]
+    raise AssertionError(thing)
+
+
 def expected(story: Story, asked: StoryQuestion) -> str:
     at, been, gifts = read_on(story)
     question = asked.question
@@ -87,6 +108,12 @@ def test_a_story_answers_its_questions_from_all_of_it_and_from_what_is_relevant(
         for asked in story.questions:
             assert expected(story, asked) == asked.answer
             assert asked.answer in " ".join(story.sentences[i] for i in asked.relevant)
+            if found := re.fullmatch(r"(?:Where is|In which place is) the (\w+)\?", asked.question):
+                assert asked.steps == (carriers(story, found[1], None),)
+            elif found := re.fullmatch(r"Where was the (\w+) before the (\w+)\?", asked.question):
+                assert asked.steps == (carriers(story, found[1], found[2]),)
+            else:
+                assert asked.steps == ()
             kinds.add(" ".join(asked.question.split()[:2]))
     assert kinds >= {"Where is", "Where was", "Who gave", "Who did", "Who received", "What did"}
 
@@ -124,6 +151,18 @@ def test_only_the_relevant_examples_of_an_episode_name_its_rule_and_label() -> N
         assert len(telling) == 1
         assert telling[0] in episode.relevant
         assert episode.answer not in episode.query
+
+
+def test_a_near_miss_is_the_same_relation_of_something_else() -> None:
+    rng = random.Random(0)
+    shared = 0
+    for _ in range(300):
+        fact = make_fact(rng, WORDS, (*TRAINING_FAMILIES, *WILD_FAMILIES))
+        statement = make_near_miss(rng, WORDS, fact)
+        _, _, *named = fact.key
+        assert not all(name in statement for name in named)
+        shared += any(name in statement for name in named)
+    assert shared > 20
 
 
 def test_an_update_answers_the_same_question_differently() -> None:

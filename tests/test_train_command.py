@@ -19,6 +19,7 @@ from commands import failure, output, run
 from lmos.model import BaseModel
 from lmos.training.data import DataConfig
 from lmos.training.loop import LoopConfig
+from lmos.training.optimizers import Rates
 from lmos.training.pretrain import PretrainConfig
 from lmos.training.run import pretrain
 
@@ -157,6 +158,10 @@ def test_pretraining_makes_a_base_model_and_goes_on(data: Path, tmp_path: Path) 
     assert "loop.num_steps" in failure("pretrain", "--data", data, "--out", out, "--resume")
     pretrain(config, out, mixture, loop, resume=True)
     assert BaseModel.from_pretrained(out / "model").base_hash == base_hash
+    more = tmp_path / "more"
+    slow = LoopConfig(num_steps=1, rates=Rates(0.0, 0.0, 0.0, weight_decay=0.0))
+    pretrain(config, more, mixture, slow, base=str(out / "model"))
+    assert BaseModel.from_pretrained(more / "model").base_hash == base_hash
 
 
 # LoRA

@@ -210,7 +210,7 @@ def test_readings_side_by_side_do_not_see_each_other(
     model = small_copier(tokenizer_folder)
     objective = PretrainObjective(model, passages, [], PretrainConfig(), seed=0)
     objective.curriculum.num_facts = 1
-    first, second = [objective._reading(random.Random(seed)) for seed in (1, 2)]
+    first, second = [objective._reading(random.Random(seed), 64) for seed in (1, 2)]
     alone = _pack([[second]], len(second.ids))
     beside = _pack([[first, second]], len(first.ids) + len(second.ids) + 3)
     with torch.no_grad():

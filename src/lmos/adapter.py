@@ -74,6 +74,8 @@ class Adapter(nn.Module):
     Attributes:
         config: Shapes.
         trained_on: Hash of the base model that it was trained with, or `None`.
+        names_steps: Whether the model was taught to name, in parentheses before an answer, what
+            leads to it.
         compression_LD: By level, added to the mean that a compression token starts from.
         retrieval_RD: Input embeddings of the retrieval tokens, at the scale of token embeddings.
         level_LD: By level, added to a node's embedding when it enters the model again.
@@ -113,6 +115,7 @@ class Adapter(nn.Module):
         super().__init__()
         self.config = config
         self.trained_on: str | None = None
+        self.names_steps = False
         width, num_tokens = config.embedding_width, config.num_retrieval_tokens
         generator = torch.Generator().manual_seed(seed)
         retrieval_RD = torch.randn(num_tokens, width, generator=generator) * embedding_scale
@@ -152,6 +155,7 @@ class Adapter(nn.Module):
         header = {
             "format": ADAPTER_FORMAT,
             "trained_on": self.trained_on,
+            "names_steps": self.names_steps,
             "config": asdict(self.config),
         }
         save_file(self.tensors(), folder / WEIGHTS_FILE)
@@ -170,6 +174,7 @@ class Adapter(nn.Module):
         except (KeyError, TypeError, ConfigError) as error:
             raise ModelError(f"{folder / CONFIG_FILE} is not complete: {error}") from error
         adapter.trained_on = header.get("trained_on")
+        adapter.names_steps = bool(header.get("names_steps", False))
         adapter.load_state_dict(_read_weights(folder, adapter))
         return adapter
 

@@ -16,7 +16,13 @@ from torch import Tensor
 from lmos.decoding import Chosen
 from lmos.model import BaseModel
 from lmos.nodes import Hit
-from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
+from lmos.prompts import (
+    UNKNOWN_ANSWER,
+    answer_text,
+    question_after,
+    question_before,
+    without_steps,
+)
 from lmos.store import AbstractStore
 
 
@@ -54,8 +60,10 @@ def prompt_embeddings(
 class AnswerStream:
     """An answer as it is generated, one line at most: iterate over it once, for its pieces.
 
+    Steps that the model was taught to name before an answer are not among the pieces.
+
     Attributes:
-        log_probabilities: Of the tokens so far, natural logarithms.
+        log_probabilities: Of the tokens so far, those of the steps too, natural logarithms.
         unknown_log_probability: That of `UNKNOWN_ANSWER` in its place, up to the first token in
             which the two differ.
     """
@@ -65,6 +73,7 @@ class AnswerStream:
         self.unknown_log_probability = -math.inf
         self._model = model
         self._tokens = tokens
+        self._names_steps = model.adapter.names_steps
         self._unknown_ids = model.encode(answer_text(UNKNOWN_ANSWER)).ids
 
     def __iter__(self) -> Iterator[str]:
@@ -77,6 +86,8 @@ class AnswerStream:
             line, newline, _ = text.partition("\n")
             # A character that is cut in two decodes to a replacement mark until its rest comes.
             whole = line if newline else line.rstrip("�")
+            if self._names_steps:
+                whole = without_steps(whole)
             if len(whole) > len(shown):
                 yield whole[len(shown) :]
                 shown = whole

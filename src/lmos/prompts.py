@@ -5,6 +5,8 @@ Knows text only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 UNKNOWN_ANSWER = "not found"
 """What a reader says when nothing it was given answers the question."""
 
@@ -26,3 +28,16 @@ def question_after(question: str) -> str:
 def answer_text(answer: str) -> str:
     """An answer as it follows `question_after`."""
     return f" {answer}"
+
+
+def answer_through(steps: Sequence[str], answer: str) -> str:
+    """An answer behind the steps that lead to it: who has the thing, then where that person is."""
+    return f"({', '.join(steps)}) {answer}" if steps else answer
+
+
+def without_steps(said: str) -> str:
+    """The answer of what `answer_through` made; empty while its steps are not complete."""
+    if not said.startswith("("):
+        return said
+    _, _, answer = said.partition(")")
+    return answer.lstrip()

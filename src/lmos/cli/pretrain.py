@@ -1,4 +1,4 @@
-"""`lmos pretrain`: a small base model from scratch."""
+"""`lmos pretrain`: a small base model, from scratch or from one that is there."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from typing import Any
 
 import click
 
-from lmos.cli.trainings import data_options, run_options, training_bar
+from lmos.cli.trainings import data_options, rate_options, run_options, training_bar
 
 
 @click.command(short_help="Make a small base model.")
 @data_options
 @run_options
+@click.option("--base", metavar="MODEL", help="Go on with this model, not from scratch.")
 @click.option("--steps", default=1500, show_default=True, metavar="N", help="Optimiser steps.")
+@rate_options(learning_rate=3e-3, embedding_learning_rate=0.015, matrix_learning_rate=0.01)
 def pretrain(
-    data: dict[str, Any], out: Path, steps: int, checkpoint_every: int, seed: int, resume: bool
+    data: dict[str, Any],
+    out: Path,
+    base: str | None,
+    steps: int,
+    checkpoint_every: int,
+    seed: int,
+    resume: bool,
+    **rates: float,
 ) -> None:
     r"""Make a small base model that can read from its context.
 
@@ -25,6 +34,7 @@ def pretrain(
     \b
     Example:
       lmos pretrain --data texts/ --out runs/base
+      lmos pretrain --base runs/base/model --data texts/ --out runs/more --steps 1000
     """
     from lmos.training.data import DataConfig
     from lmos.training.loop import LoopConfig
@@ -34,10 +44,18 @@ def pretrain(
 
     loop = LoopConfig(
         num_steps=steps,
-        rates=Rates(matrix_learning_rate=0.01, embedding_learning_rate=0.015),
+        rates=Rates(**rates),
         checkpoint_every=checkpoint_every,
         seed=seed,
     )
     with training_bar(steps) as progress:
-        run(DataConfig(**data), out, PretrainConfig(), loop, resume=resume, progress=progress)
+        run(
+            DataConfig(**data),
+            out,
+            PretrainConfig(),
+            loop,
+            base=base,
+            resume=resume,
+            progress=progress,
+        )
     click.echo(f"the base model is in {out / 'model'}")

@@ -7,23 +7,7 @@ from typing import Any
 
 import click
 
-from lmos.cli.trainings import data_options, run_options, training_bar
-
-_RATES = {
-    "learning_rate": (1.5e-3, "Peak rate of norms and scalars, in units of their size."),
-    "embedding_learning_rate": (0.008, "Peak rate of embeddings, in the same units."),
-    "matrix_learning_rate": (0.001, "Peak rate of the hidden matrices (Muon)."),
-    "lora_learning_rate": (2e-4, "Peak rate of LoRA weights (AdamW)."),
-}
-
-
-def _rate_options(command: Any) -> Any:
-    for name, (default, text) in reversed(_RATES.items()):
-        flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, default=default, show_default=True, metavar="X", help=text)(
-            command
-        )
-    return command
+from lmos.cli.trainings import data_options, rate_options, run_options, training_bar
 
 
 @click.command(short_help="Teach a model to compress and retrieve.")
@@ -87,7 +71,12 @@ def _rate_options(command: Any) -> Any:
     help="Save memory: run layers again in the backward pass.",
 )
 @click.option("--device", metavar="NAME", help="Where to train.  [default: cuda if there is one]")
-@_rate_options
+@rate_options(
+    learning_rate=1.5e-3,
+    embedding_learning_rate=0.008,
+    matrix_learning_rate=0.001,
+    lora_learning_rate=2e-4,
+)
 def train(
     base: str,
     data: dict[str, Any],

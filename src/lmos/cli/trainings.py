@@ -18,6 +18,12 @@ from lmos.cli.output import note, notes
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 _NOTE_EVERY = 10
+_RATES = {
+    "learning_rate": "Peak rate of norms and scalars, in units of their size.",
+    "embedding_learning_rate": "Peak rate of embeddings, in the same units.",
+    "matrix_learning_rate": "Peak rate of the hidden matrices (Muon).",
+    "lora_learning_rate": "Peak rate of LoRA weights (AdamW).",
+}
 
 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,6 +70,21 @@ def run_options(command: _Command) -> _Command:
     ):
         command = option(command)
     return command
+
+
+def rate_options(**defaults: float) -> Callable[[_Command], _Command]:
+    """Peak learning rates, by the names of `Rates`, with what they are by default."""
+
+    def with_rates(command: _Command) -> _Command:
+        for name, default in reversed(defaults.items()):
+            flag = f"--{name.replace('_', '-')}"
+            option = click.option(
+                flag, default=default, show_default=True, metavar="X", help=_RATES[name]
+            )
+            command = option(command)
+        return command
+
+    return with_rates
 
 
 @contextmanager

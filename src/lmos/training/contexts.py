@@ -12,10 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmos.nodes import Span
+from lmos.prompts import answer_through
 from lmos.segments import iter_units
 from lmos.training.classification import make_episode
 from lmos.training.corpus import PassageSampler
-from lmos.training.facts import TRAINING_FAMILIES, Fact, Family, make_facts, make_update
+from lmos.training.facts import (
+    TRAINING_FAMILIES,
+    WILD_FAMILIES,
+    Fact,
+    Family,
+    make_facts,
+    make_update,
+)
 from lmos.training.questions import PassageQuestion, group_by_title
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank
@@ -40,7 +48,7 @@ class GoldQuestion:
 
     Attributes:
         question: As a user would ask it.
-        answer: `None` when only the places are known.
+        answer: As it shall be said; `None` when only the places are known.
         golds: Bytes of the context, in order; all are needed.
     """
 
@@ -182,7 +190,9 @@ class ContextSampler(AbstractSampler):
         hidden: list[Hidden] = []
         if rng.random() < _STORY_SHARE:
             story = make_story(rng, self._words, rng.randint(3, 20), num_questions // 2)
-            asked = [(q.question, q.answer, q.relevant) for q in story.questions]
+            asked = [
+                (q.question, answer_through(q.steps, q.answer), q.relevant) for q in story.questions
+            ]
             hidden.append(Hidden(story.sentences, tuple(asked)))
         if rng.random() < _EPISODE_SHARE:
             episode = make_episode(rng, self._words)
@@ -190,7 +200,8 @@ class ContextSampler(AbstractSampler):
                 Hidden(episode.examples, ((episode.query, episode.answer, episode.relevant),))
             )
         num_facts = num_questions - sum(len(group.questions) for group in hidden)
-        for fact in make_facts(rng, self._words, TRAINING_FAMILIES, max(1, num_facts)):
+        families = (*TRAINING_FAMILIES, *WILD_FAMILIES)
+        for fact in make_facts(rng, self._words, families, max(1, num_facts)):
             hidden.append(_hidden_fact(fact))
             if rng.random() < _UPDATE_SHARE:
                 update = make_update(rng, self._words, fact)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from lmos.training.words import WordBank
 
 _SLOT = re.compile(r"\{(\w+?)(\d?)\}")
+_SHARED = 0.4
 
 
 @dataclass(frozen=True)
@@ -369,6 +370,75 @@ TRAINING_FAMILIES: tuple[Family, ...] = (
     ),
 )
 
+WILD_FAMILIES: tuple[Family, ...] = (
+    Family(
+        (
+            "The {word} of {person} is {value}.",
+            "{person}'s {word} is {value}.",
+            "{person} has {value} for a {word}.",
+        ),
+        {
+            "value": (
+                "What is the {word} of {person}?",
+                "What is {person}'s {word}?",
+                "Which {word} does {person} have?",
+            )
+        },
+    ),
+    Family(
+        (
+            "{person} {word}ed the {thing} in {city}.",
+            "In {city}, {person} {word}ed the {thing}.",
+            "The {thing} was {word}ed in {city} by {person}.",
+        ),
+        {
+            "thing": ("What did {person} {word} in {city}?", "What was {word}ed by {person}?"),
+            "person": ("Who {word}ed the {thing}?", "By whom was the {thing} {word}ed?"),
+            "city": (
+                "Where did {person} {word} the {thing}?",
+                "In which city was the {thing} {word}ed?",
+            ),
+        },
+    ),
+    Family(
+        (
+            "The {thing} has {count} {word}s.",
+            "There are {count} {word}s on the {thing}.",
+            "{count} {word}s belong to the {thing}.",
+        ),
+        {"count": ("How many {word}s does the {thing} have?", "How many {word}s has the {thing}?")},
+    ),
+    Family(
+        (
+            "{person1} {word}s {person2} every {weekday}.",
+            "Every {weekday}, {person1} {word}s {person2}.",
+            "On {weekday}, {person2} was {word}ed by {person1}.",
+        ),
+        {
+            "weekday": (
+                "When does {person1} {word} {person2}?",
+                "On which day does {person1} {word} {person2}?",
+            ),
+            "person1": ("Who {word}s {person2}?",),
+            "person2": ("Whom does {person1} {word}?",),
+        },
+    ),
+    Family(
+        (
+            "The {word} is {colour} and stands in the {place}.",
+            "In the {place} stands a {colour} {word}.",
+            "A {colour} {word} was seen in the {place}.",
+        ),
+        {
+            "colour": ("What colour is the {word}?", "What colour is the {word} in the {place}?"),
+            "place": ("Where is the {word}?", "Where is the {colour} {word}?"),
+            "word": ("What stands in the {place}?", "What is {colour} in the {place}?"),
+        },
+    ),
+)
+"""Relations of any words at all, for training only: what a question means is in its words, not in
+a list of relations that was learned by heart."""
+
 HELD_OUT_FAMILIES: tuple[Family, ...] = (
     Family(
         (
@@ -465,6 +535,21 @@ def make_update(rng: random.Random, words: WordBank, fact: Fact) -> Fact:
         answer=_answer(asked, fillers),
         origin=Origin(family, asked, fillers),
     )
+
+
+def make_near_miss(rng: random.Random, words: WordBank, fact: Fact) -> str:
+    """A statement of the same relation about something else, with some of the same fillers."""
+    old = fact.origin.fillers
+    _, _, *named = fact.key
+    while True:
+        statement = rng.choice(fact.origin.family.statements)
+        slots = _slots(statement)
+        fillers = {slot: words.draw(rng, kind) for slot, kind in slots.items()}
+        for slot in slots.keys() & old.keys():
+            if slot != fact.origin.asked and rng.random() < _SHARED:
+                fillers[slot] = old[slot]
+        if not set(named) <= set(fillers.values()):
+            return _sentence(statement, fillers)
 
 
 def _slots(template: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ Plain text runs along from the start. Knows nothing of compression, stores or re
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,10 +17,23 @@ from torch.nn import functional as F
 
 from lmos.masks import PADDING, segmented_mask
 from lmos.model import BaseModel
-from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
+from lmos.prompts import (
+    UNKNOWN_ANSWER,
+    answer_text,
+    answer_through,
+    question_after,
+    question_before,
+)
+from lmos.segments import iter_units
 from lmos.training.classification import make_episode
 from lmos.training.corpus import PassageSampler
-from lmos.training.facts import TRAINING_FAMILIES, make_facts, make_update
+from lmos.training.facts import (
+    TRAINING_FAMILIES,
+    WILD_FAMILIES,
+    make_facts,
+    make_near_miss,
+    make_update,
+)
 from lmos.training.questions import PassageQuestion
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank
@@ -33,15 +47,17 @@ class PretrainConfig:
 
     Attributes:
         window: Tokens in a training sequence, filled with as many readings as fit.
-        batch_size: Sequences in a step.
-        short_window: Tokens in a sequence while it copies or reads one fact alone; the batch grows
-            to match.
+        batch_size: Sequences in a step; fewer or more where they are longer or shorter.
+        short_window: Tokens in a sequence while it copies or reads one fact alone.
+        long_windows: Tokens in the sequences of long readings, once there are `max_facts`.
+        long_share: Steps of such sequences.
         text_share: Share of sequences of plain text.
         copy_share: Share of copy sequences once facts have begun.
         passage_share: Share of readings of real passages with their questions.
         story_share: Share of readings of stories.
         episode_share: Share of readings of in-context classification.
         update_share: Share of facts' readings in which the fact changes later.
+        near_miss_share: Share of facts' readings with the same relation of others.
         unknown_share: Share of readings whose fact is absent and whose answer says so.
         facts_after: Accuracy on copied tokens at which facts begin.
         advance_at: Accuracy of facts' answers at which the number of facts doubles.
@@ -52,12 +68,15 @@ class PretrainConfig:
     window: int = 256
     batch_size: int = 32
     short_window: int = 128
+    long_windows: tuple[int, ...] = (512, 1024)
+    long_share: float = 0.3
     text_share: float = 0.04
-    copy_share: float = 0.08
+    copy_share: float = 0.05
     passage_share: float = 0.03
-    story_share: float = 0.25
+    story_share: float = 0.35
     episode_share: float = 0.08
     update_share: float = 0.1
+    near_miss_share: float = 0.3
     unknown_share: float = 0.08
     facts_after: float = 0.6
     advance_at: float = 0.88
@@ -134,7 +153,7 @@ class PretrainObjective:
         """The loss of one step, and the accuracies of its learned tokens by task."""
         rng = random.Random(self._seed * 1_000_003 + step)
         config = self._config
-        window = config.window if self.curriculum.num_facts > 1 else config.short_window
+        window = self._window(rng)
         batch = [self._row(rng, window) for _ in range(config.batch_size * config.window // window)]
         rows = _pack(batch, window).to(self._model.device)
         # Logits are made only where something is learned: the vocabulary is most of the cost.
@@ -161,6 +180,14 @@ class PretrainObjective:
         self.curriculum.update(metrics.get("copy_accuracy"), metrics.get("facts_accuracy"))
         return loss, metrics
 
+    def _window(self, rng: random.Random) -> int:
+        config = self._config
+        if self.curriculum.num_facts <= 1:
+            return config.short_window
+        if self.curriculum.num_facts < config.max_facts or rng.random() >= config.long_share:
+            return config.window
+        return rng.choice((config.window, *config.long_windows))
+
     def _row(self, rng: random.Random, window: int) -> list[_Sample]:
         """What stands in one sequence: one text, one copy task, or as many readings as fit."""
         config = self._config
@@ -170,26 +197,27 @@ class PretrainObjective:
             return [self._copy(rng, window)]
         readings: list[_Sample] = []
         room = window
-        for _ in range(_MAX_READINGS):
-            reading = self._reading(rng)
+        for _ in range(_MAX_READINGS * max(1, window // config.window)):
+            # A long sequence begins with one long reading; what fits is put behind it.
+            reading = self._reading(rng, window if not readings else config.window)
             if len(reading.ids) <= room:
                 readings.append(reading)
                 room -= len(reading.ids)
         return readings or [self._text(rng, window)]
 
-    def _reading(self, rng: random.Random) -> _Sample:
+    def _reading(self, rng: random.Random, room: int) -> _Sample:
         config = self._config
         share = rng.random()
         if self._questions and share < config.passage_share:
             return self._passage_question(rng)
         share -= config.passage_share
         if share < config.story_share:
-            return self._story(rng)
+            return self._story(rng, room)
         share -= config.story_share
         if share < config.episode_share:
             episode = make_episode(rng, self._words, num_irrelevant=rng.randint(0, 4))
             return self._read("episodes", episode.query, " ".join(episode.examples), episode.answer)
-        return self._facts(rng)
+        return self._facts(rng, room)
 
     def _encode(self, text: str) -> list[int]:
         return list(self._model.encode(text).ids)
@@ -215,38 +243,67 @@ class PretrainObjective:
             targets.extend([IGNORE, *piece[1:]])
         return _Sample(ids, targets, "copy")
 
-    def _facts(self, rng: random.Random) -> _Sample:
+    def _facts(self, rng: random.Random, room: int) -> _Sample:
         """A few facts, some of them in running text; one is asked for, or one that is not there."""
-        num_facts = rng.randint(1, self.curriculum.num_facts)
-        absent, *facts = make_facts(rng, self._words, TRAINING_FAMILIES, num_facts + 1)
-        fact = rng.choice(facts)
+        num_facts = _log_uniform(rng, 1, self.curriculum.num_facts)
+        absent, *facts = make_facts(rng, self._words, _FAMILIES, num_facts + 1)
+        told, asked = [other.statement for other in facts], rng.choice(facts)
         if rng.random() < self._config.update_share:
-            facts.append(fact := make_update(rng, self._words, fact))
-        passage = self._among_noise(rng, [other.statement for other in facts])
-        if rng.random() < self._config.unknown_share:
-            return self._read("facts", absent.question, passage, UNKNOWN_ANSWER)
-        return self._read("facts", fact.question, passage, fact.answer)
+            asked = make_update(rng, self._words, asked)
+            told.append(asked.statement)
+        is_absent = rng.random() < self._config.unknown_share
+        asked, answer = (absent, UNKNOWN_ANSWER) if is_absent else (asked, asked.answer)
+        if self.curriculum.num_facts > 1 and rng.random() < self._config.near_miss_share:
+            for _ in range(rng.randint(1, 3)):
+                near_miss = make_near_miss(rng, self._words, asked)
+                told.insert(rng.randint(0, len(told)), near_miss)
+        passage = self._among_noise(rng, told, asked.question, room)
+        return self._read("facts", asked.question, passage, answer)
 
-    def _story(self, rng: random.Random) -> _Sample:
+    def _story(self, rng: random.Random, room: int) -> _Sample:
         """A story as it was told, only what the question needs of it, or all but that."""
-        story = make_story(rng, self._words, rng.randint(2, 2 + 2 * self.curriculum.num_facts))
+        longest = 2 + 2 * self.curriculum.num_facts * room // self._config.window
+        story = make_story(rng, self._words, _log_uniform(rng, 2, longest))
         asked = story.questions[0]
-        told, answer = set(range(len(story.sentences))), asked.answer
+        told, answer = set(range(len(story.sentences))), answer_through(asked.steps, asked.answer)
         if rng.random() < self._config.unknown_share:
             told, answer = told - set(asked.relevant), UNKNOWN_ANSWER
         elif rng.random() < 0.5:
             told = set(asked.relevant)
         sentences = [story.sentences[index] for index in sorted(told)]
-        return self._read("stories", asked.question, self._among_noise(rng, sentences), answer)
+        passage = self._among_noise(rng, sentences, asked.question, room)
+        return self._read("stories", asked.question, passage, answer)
 
-    def _among_noise(self, rng: random.Random, sentences: Sequence[str]) -> str:
+    def _among_noise(
+        self, rng: random.Random, sentences: Sequence[str], question: str, room: int
+    ) -> str:
         """The sentences in their order, often with text between them once they are several."""
         parts = list(sentences)
-        if self.curriculum.num_facts > 1 and rng.random() < 0.6:
-            for _ in range(rng.randint(1, 3)):
-                noise = self._passages.sample(rng, rng.randint(30, 150))
-                parts.insert(rng.randint(0, len(parts)), " ".join(noise.split()))
-        return rng.choice((" ", "\n")).join(parts)
+        if room > self._config.window:
+            num_noises = rng.randint(2, room // _NOISE_TOKENS)
+        elif self.curriculum.num_facts > 1 and rng.random() < 0.6:
+            num_noises = rng.randint(1, 3)
+        else:
+            num_noises = 0
+        for _ in range(num_noises):
+            parts.insert(rng.randint(0, len(parts)), self._noise(rng, question))
+        line_share = rng.choice((0.0, 0.5, 1.0))
+        ends = ["\n" if rng.random() < line_share else " " for _ in parts]
+        return "".join(part + end for part, end in zip(parts, ends, strict=True)).rstrip()
+
+    def _noise(self, rng: random.Random, question: str) -> str:
+        """Running text, often whole sentences, at times with a name that the question has."""
+        text = self._passages.sample(rng, rng.randint(30, 200))
+        units = list(iter_units(text, len(text) * 4))
+        if len(units) > 2 and rng.random() < 0.7:
+            text = "".join(units[1:-1])
+        text = " ".join(text.split())
+        names = _NAME.findall(question)
+        places = list(_NAME.finditer(text))
+        if names and places and rng.random() < 0.4:
+            start, stop = rng.choice(places).span()
+            text = text[:start] + rng.choice(names) + text[stop:]
+        return text
 
     def _passage_question(self, rng: random.Random) -> _Sample:
         question = rng.choice(self._questions)
@@ -280,6 +337,11 @@ class _Rows:
         return _Rows(**{name: part.to(device) for name, part in vars(self).items()})
 
 
+def _log_uniform(rng: random.Random, least: int, most: int) -> int:
+    """A whole number from `least` to `most`, as likely to double as to double again."""
+    return min(most, int(least * (1 + most / least) ** rng.random()))
+
+
 def _pack(batch: Sequence[Sequence[_Sample]], window: int) -> _Rows:
     ids_BT = torch.zeros(len(batch), window, dtype=torch.long)
     targets_BT = torch.full_like(ids_BT, IGNORE)
@@ -304,3 +366,6 @@ def _pack(batch: Sequence[Sequence[_Sample]], window: int) -> _Rows:
 
 _TASKS = ("text", "copy", "facts", "passages", "stories", "episodes")
 _MAX_READINGS = 12
+_NOISE_TOKENS = 48
+_NAME = re.compile(r"(?<=[\w,;] )[A-Z][a-z]+")
+_FAMILIES = (*TRAINING_FAMILIES, *WILD_FAMILIES)

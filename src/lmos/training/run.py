@@ -10,7 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lmos.errors import ConfigError
 from lmos.model import BaseModel
+from lmos.released import resolve_model
 from lmos.training.checkpoint import write_folder
 from lmos.training.curves import write_curves
 from lmos.training.data import DataConfig, TrainingData, describe, read_data
@@ -64,32 +66,52 @@ def pretrain(
     mixture: PretrainConfig,
     loop: LoopConfig,
     *,
+    base: str | None = None,
     resume: bool = False,
     progress: Progress = lambda step, metrics: None,
 ) -> None:
-    """Make a small base model from scratch.
+    """Make a small base model from scratch, or go on with one.
 
     Args:
         data_config: Text and questions.
         out: Receives the checkpoint and, in the end, the model folder `out/model`.
         mixture: The tasks.
         loop: Steps, rates and seed.
+        base: Model folder or name to start from, at the end of the curriculum; whatever it has
+            learned besides is kept.
         resume: Go on with the run that `out` holds.
         progress: Told after every step.
 
     Raises:
         ConfigError: `out` holds something else, or the run in it was told something else.
         DataError: There is no text, or the loss is no longer a number.
+        ModelError: The base model cannot be used.
     """
     require_folder(out, resume=resume)
     data = read_data(data_config)
-    settings = {"command": "pretrain", "mixture": asdict(mixture), "loop": asdict(loop)}
-    record_run(out, {**settings, "data": describe(data_config, data)}, resume=resume)
-    if not (out / "tokenizer" / "tokenizer.json").exists():
-        make_tokenizer(data, out / "tokenizer", SMALL_MODEL["vocab_size"], loop.seed)
-    model = BaseModel.from_config(SMALL_MODEL, out / "tokenizer", loop.seed)
-    write_induction_heads(model.module, seed=loop.seed)
+    settings = {"base": base, "mixture": asdict(mixture), "loop": asdict(loop)}
+    settings = {"command": "pretrain", **settings, "data": describe(data_config, data)}
+    record_run(out, settings, resume=resume)
+    model = _new_model(data, out, loop.seed) if base is None else _load_model(base)
     objective = PretrainObjective(model, data.passages, data.questions, mixture, loop.seed)
+    if base is not None:
+        objective.curriculum.num_facts = mixture.max_facts
     run_loop(model.as_module(), objective, loop, out, state=objective.curriculum, progress=progress)
     write_folder(out / "model", model.save_pretrained)
     write_curves(out)
+
+
+def _new_model(data: TrainingData, out: Path, seed: int) -> BaseModel:
+    """Random weights but for the induction heads, and a tokenizer of its own."""
+    if not (out / "tokenizer" / "tokenizer.json").exists():
+        make_tokenizer(data, out / "tokenizer", SMALL_MODEL["vocab_size"], seed)
+    model = BaseModel.from_config(SMALL_MODEL, out / "tokenizer", seed)
+    write_induction_heads(model.module, seed=seed)
+    return model
+
+
+def _load_model(base: str) -> BaseModel:
+    model = BaseModel.from_pretrained(resolve_model(base))
+    if model.has_lora:
+        raise ConfigError(f"{base} has LoRA weights; give a model that is whole")
+    return model

@@ -43,11 +43,14 @@ class StoryQuestion:
         answer: One word of the story.
         relevant: Indices of the sentences about what the question needs; those that later ones
             outdate are among them.
+        steps: What leads to the answer where no sentence names both it and what is asked for: who
+            had the thing.
     """
 
     question: str
     answer: str
     relevant: tuple[int, ...]
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,17 +112,24 @@ def _distinct(rng: random.Random, words: WordBank, kind: str, count: int) -> lis
 
 @dataclass
 class _Thing:
-    """What became of one object: who holds it, where it was, which sentences say so."""
+    """What became of one object: who holds it, where it was, which sentences say so.
+
+    `carriers` are those who brought it to each of its places, `carrier` had it last.
+    """
 
     holder: str | None = None
     places: list[str] = field(default_factory=list)
+    carriers: list[str] = field(default_factory=list)
+    carrier: str | None = None
     told: list[int] = field(default_factory=list)
     holders: set[str] = field(default_factory=set)
     gift: tuple[str, str] | None = None
 
-    def is_at(self, place: str | None) -> None:
-        if place is not None and (not self.places or self.places[-1] != place):
+    def is_at(self, place: str, carrier: str) -> None:
+        self.carrier = carrier
+        if not self.places or self.places[-1] != place:
             self.places.append(place)
+            self.carriers.append(carrier)
 
 
 class _World:
@@ -134,7 +144,7 @@ class _World:
         }
         self._at: dict[str, str] = {}
         self._acts: dict[str, list[int]] = {person: [] for person in self._people}
-        self._give_share = rng.choice((0.0, 0.15, 0.4))
+        self._give_share = rng.choice((0.0, 0.15, 0.4, 0.8))
         self.sentences: list[str] = []
 
     def step(self) -> None:
@@ -170,7 +180,7 @@ class _World:
         self._at[person] = room
         self._tell(self._rng.choice(_MOVES).format(person, room), person)
         for name in held:
-            self._things[name].is_at(room)
+            self._things[name].is_at(room, person)
 
     def _act(self, person: str, name: str, forms: tuple[str, ...], holder: str | None) -> None:
         thing = self._things[name]
@@ -178,7 +188,7 @@ class _World:
         thing.told.append(self._tell(self._rng.choice(forms).format(person, name) + ending, person))
         thing.holder = holder
         thing.holders.add(person)
-        thing.is_at(self._at[person])
+        thing.is_at(self._at[person], person)
 
     def _give(self, giver: str, name: str) -> None:
         near = [
@@ -193,6 +203,7 @@ class _World:
         thing = self._things[name]
         thing.told.append(self._tell(sentence, giver, taker))
         thing.holder, thing.gift = taker, (giver, taker)
+        thing.carrier = taker
         thing.holders.add(taker)
 
     def ask(self) -> StoryQuestion | None:
@@ -224,7 +235,9 @@ class _World:
             return None
         name, thing = self._rng.choice(known)
         question = self._rng.choice(("Where is the {}?", "In which place is the {}?"))
-        return _asked(question.format(name), thing.places[-1], self._carried(thing))
+        assert thing.carrier is not None
+        steps = (thing.carrier,)
+        return _asked(question.format(name), thing.places[-1], self._carried(thing), steps)
 
     def _where_was_thing(self) -> StoryQuestion | None:
         known = [(name, thing) for name, thing in self._things.items() if len(thing.places) > 1]
@@ -234,7 +247,8 @@ class _World:
         later = self._rng.choice(sorted(set(thing.places[1:])))
         last = max(i for i, place in enumerate(thing.places) if place == later and i)
         question = f"Where was the {name} before the {later}?"
-        return _asked(question, thing.places[last - 1], self._carried(thing))
+        steps = (thing.carriers[last],)
+        return _asked(question, thing.places[last - 1], self._carried(thing), steps)
 
     def _gift(self) -> StoryQuestion | None:
         given = [(name, thing) for name, thing in self._things.items() if thing.gift]
@@ -252,10 +266,12 @@ class _World:
             )
         )
         pairs = {other.gift for other in self._things.values()}
-        if len(pairs) == len(self._things) and self._rng.random() < 0.3:
+        if len(pairs) == len(self._things) and self._rng.random() < 0.5:
             question, answer = f"What did {giver} give to {taker}?", name
         return _asked(question, answer, set(thing.told))
 
 
-def _asked(question: str, answer: str, relevant: set[int]) -> StoryQuestion:
-    return StoryQuestion(question, answer, tuple(sorted(relevant)))
+def _asked(
+    question: str, answer: str, relevant: set[int], steps: tuple[str, ...] = ()
+) -> StoryQuestion:
+    return StoryQuestion(question, answer, tuple(sorted(relevant)), steps)

@@ -115,6 +115,7 @@ def train(
 
     def save() -> None:
         model.is_trained = True
+        model.adapter.names_steps = True
         write = model.save_adapter if model.has_lora else model.save_pretrained
         write_folder(out / "model", write)
 

@@ -139,8 +139,10 @@ TITLES = ("Mr", "Mrs", "Dr", "Captain", "Aunt", "Uncle")
 _CODAS = ("", "", "n", "r", "l", "s")
 
 _WILD_KINDS = frozenset(
-    "thing place city job food animal colour subject language person first_name object".split()
+    "thing place city job food animal colour subject language person first_name object word "
+    "value".split()
 )
+_VALUES = ("thing", "food", "city", "nickname", "code", "count", "colour", "date")
 _WILD_NAMES = frozenset(("city", "language", "person", "first_name"))
 _WILD_SHARE = 0.5
 
@@ -182,6 +184,8 @@ class WordBank:
                 f"{rng.randint(2, 950)} {rng.choice(('dollars', 'pounds', 'euros'))}"
             ),
             "nickname": self._invented,
+            "word": lambda rng: self._pick(rng, THINGS),
+            "value": lambda rng: self.draw(rng, rng.choice(_VALUES)),
             "firm": lambda rng: f"{self._surname(rng)} {rng.choice(FIRMS)}",
         }
 
