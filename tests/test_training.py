@@ -19,7 +19,7 @@ from lmos.training.data import DataConfig, read_data
 from lmos.training.facts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, make_facts
 from lmos.training.initial import write_induction_heads
 from lmos.training.objective import CompressionConfig, CompressionObjective, info_nce
-from lmos.training.pretrain import Curriculum, PretrainConfig, PretrainObjective, _pack
+from lmos.training.pretrain import IGNORE, Curriculum, PretrainConfig, PretrainObjective, _pack
 from lmos.training.questions import PassageQuestion, read_fairytaleqa, read_squad
 from lmos.training.words import HELD_OUT_WORDS, WordBank
 
@@ -221,6 +221,25 @@ def test_readings_side_by_side_do_not_see_each_other(
     place = slice(len(first.ids), len(first.ids) + len(second.ids))
     torch.testing.assert_close(states[1][:, place], states[0], rtol=1e-4, atol=1e-4)
     assert beside.targets_BT[0, place].tolist() == alone.targets_BT[0].tolist()
+
+
+def test_several_questions_follow_one_text_each_with_its_answer(
+    tokenizer_folder: Path, passages: PassageSampler
+) -> None:
+    model = small_copier(tokenizer_folder)
+    objective = PretrainObjective(model, passages, [], PretrainConfig(unknown_share=0.0), seed=0)
+    objective.curriculum.num_facts = 8
+    several = 0
+    for seed in range(30):
+        reading = objective._reading(random.Random(seed), 256)
+        asked, *rest = model.decode(reading.ids).split("Answer:")
+        answers = [part.partition("Question:")[0] for part in rest]
+        learned = [token for token in reading.targets if token != IGNORE]
+        assert asked.count("Question:") == 2
+        assert learned.count(model.end_id) == len(answers)
+        assert model.decode(learned) == "".join(answers)
+        several += len(answers) > 2
+    assert several > 5
 
 
 def test_info_nce_asks_for_every_gold_sentence_by_any_of_its_nodes() -> None:

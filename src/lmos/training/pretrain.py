@@ -58,6 +58,7 @@ class PretrainConfig:
         episode_share: Share of readings of in-context classification.
         update_share: Share of facts' readings in which the fact changes later.
         near_miss_share: Share of facts' readings with the same relation of others.
+        drill_share: Share of facts' readings whose facts are all of one or two relations.
         unknown_share: Share of readings whose fact is absent and whose answer says so.
         facts_after: Accuracy on copied tokens at which facts begin.
         advance_at: Accuracy of facts' answers at which the number of facts doubles.
@@ -77,6 +78,7 @@ class PretrainConfig:
     episode_share: float = 0.08
     update_share: float = 0.1
     near_miss_share: float = 0.3
+    drill_share: float = 0.5
     unknown_share: float = 0.08
     facts_after: float = 0.6
     advance_at: float = 0.88
@@ -216,7 +218,8 @@ class PretrainObjective:
         share -= config.story_share
         if share < config.episode_share:
             episode = make_episode(rng, self._words, num_irrelevant=rng.randint(0, 4))
-            return self._read("episodes", episode.query, " ".join(episode.examples), episode.answer)
+            asked = [(episode.query, episode.answer)]
+            return self._read("episodes", asked, " ".join(episode.examples))
         return self._facts(rng, room)
 
     def _encode(self, text: str) -> list[int]:
@@ -244,35 +247,46 @@ class PretrainObjective:
         return _Sample(ids, targets, "copy")
 
     def _facts(self, rng: random.Random, room: int) -> _Sample:
-        """A few facts, some of them in running text; one is asked for, or one that is not there."""
+        """A few facts, often in running text; some are asked for, at times an absent one too."""
         num_facts = _log_uniform(rng, 1, self.curriculum.num_facts)
-        absent, *facts = make_facts(rng, self._words, _FAMILIES, num_facts + 1)
-        told, asked = [other.statement for other in facts], rng.choice(facts)
+        few = rng.random() < self._config.drill_share
+        families = rng.sample(_FAMILIES, rng.randint(1, 2)) if few else _FAMILIES
+        absent, *facts = make_facts(rng, self._words, families, num_facts + 1)
+        told = [other.statement for other in facts]
         if rng.random() < self._config.update_share:
-            asked = make_update(rng, self._words, asked)
-            told.append(asked.statement)
-        is_absent = rng.random() < self._config.unknown_share
-        asked, answer = (absent, UNKNOWN_ANSWER) if is_absent else (asked, asked.answer)
+            place = rng.randrange(len(facts))
+            facts[place] = make_update(rng, self._words, facts[place])
+            told.append(facts[place].statement)
+        rng.shuffle(facts)
         if self.curriculum.num_facts > 1 and rng.random() < self._config.near_miss_share:
             for _ in range(rng.randint(1, 3)):
-                near_miss = make_near_miss(rng, self._words, asked)
+                near_miss = make_near_miss(rng, self._words, facts[0])
                 told.insert(rng.randint(0, len(told)), near_miss)
-        passage = self._among_noise(rng, told, asked.question, room)
-        return self._read("facts", asked.question, passage, answer)
+        asked = [(fact.question, fact.answer) for fact in facts[: self._num_questions(rng)]]
+        if rng.random() < self._config.unknown_share:
+            asked.insert(rng.randint(0, len(asked)), (absent.question, UNKNOWN_ANSWER))
+        passage = self._among_noise(rng, told, asked[0][0], room)
+        return self._read("facts", asked, passage)
+
+    def _num_questions(self, rng: random.Random) -> int:
+        """One, as in use, or many, so that a text teaches more."""
+        return 1 if rng.random() < 0.3 else _MAX_QUESTIONS
 
     def _story(self, rng: random.Random, room: int) -> _Sample:
-        """A story as it was told, only what the question needs of it, or all but that."""
+        """A story as it was told, only what the questions need of it, or all but that."""
         longest = 2 + 2 * self.curriculum.num_facts * room // self._config.window
-        story = make_story(rng, self._words, _log_uniform(rng, 2, longest))
-        asked = story.questions[0]
-        told, answer = set(range(len(story.sentences))), answer_through(asked.steps, asked.answer)
+        num_sentences = _log_uniform(rng, 2, longest)
+        story = make_story(rng, self._words, num_sentences, self._num_questions(rng))
+        told = set(range(len(story.sentences)))
+        needed = {index for question in story.questions for index in question.relevant}
+        asked = [(q.question, answer_through(q.steps, q.answer)) for q in story.questions]
         if rng.random() < self._config.unknown_share:
-            told, answer = told - set(asked.relevant), UNKNOWN_ANSWER
-        elif rng.random() < 0.5:
-            told = set(asked.relevant)
+            told, asked = told - needed, [(question, UNKNOWN_ANSWER) for question, _ in asked]
+        elif rng.random() < 0.4:
+            told = needed
         sentences = [story.sentences[index] for index in sorted(told)]
-        passage = self._among_noise(rng, sentences, asked.question, room)
-        return self._read("stories", asked.question, passage, answer)
+        passage = self._among_noise(rng, sentences, asked[0][0], room)
+        return self._read("stories", asked, passage)
 
     def _among_noise(
         self, rng: random.Random, sentences: Sequence[str], question: str, room: int
@@ -313,14 +327,18 @@ class PretrainObjective:
         passage = " ".join(
             question.passage[start : place + len(answer) + rng.randint(1, 200)].split()
         )
-        return self._read("passages", asked, passage, answer)
+        return self._read("passages", [(asked, answer)], passage)
 
-    def _read(self, task: str, question: str, passage: str, answer: str) -> _Sample:
-        prompt = self._encode(question_before(question))
-        prompt += self._encode(passage + "\n")
-        prompt += self._encode(question_after(question))
-        reply = [*self._encode(answer_text(answer)), self._end]
-        return _Sample(prompt + reply, [IGNORE] * len(prompt) + reply, task)
+    def _read(self, task: str, asked: Sequence[tuple[str, str]], passage: str) -> _Sample:
+        """The first question, the passage, then each question with its answer."""
+        ids = self._encode(question_before(asked[0][0])) + self._encode(passage + "\n")
+        targets = [IGNORE] * len(ids)
+        for question, answer in asked:
+            prompt = self._encode(question_after(question))
+            reply = [*self._encode(answer_text(answer)), self._end]
+            ids += prompt + reply
+            targets += [IGNORE] * len(prompt) + reply
+        return _Sample(ids, targets, task)
 
 
 @dataclass
@@ -366,6 +384,7 @@ def _pack(batch: Sequence[Sequence[_Sample]], window: int) -> _Rows:
 
 _TASKS = ("text", "copy", "facts", "passages", "stories", "episodes")
 _MAX_READINGS = 12
+_MAX_QUESTIONS = 6
 _NOISE_TOKENS = 48
 _NAME = re.compile(r"(?<=[\w,;] )[A-Z][a-z]+")
 _FAMILIES = (*TRAINING_FAMILIES, *WILD_FAMILIES)
