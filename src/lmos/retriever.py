@@ -16,11 +16,13 @@ from lmos.errors import ConfigError
 from lmos.excerpts import read_excerpt
 from lmos.model import BaseModel
 from lmos.nodes import Hit, Node, NodeId, Source, Span, Step
-from lmos.scorers import SCORERS, AbstractScorer, Query
+from lmos.scorers import SCORERS, AbstractScorer, Query, query_room
 from lmos.store import AbstractStore
 from lmos.strategies import STRATEGIES, Kept, LevelTrace, Search
 
 _READ_NODES = 16
+_LEADS = 4
+"""Passages of one search that the next one starts from."""
 _WORD_BYTES = 48
 """How much of a word that a node was cut from is read along; longer ones stay cut."""
 
@@ -44,6 +46,8 @@ class RetrievalConfig:
         max_embeddings: Most of the others that stay embeddings, when `level` is 0.
         margin: Neighbours on each side into which the sentences of an opened node are followed, so
             that one that was cut is read whole. With 0 only its words are whole.
+        hops: Searches, each after the first also with the question and each of the best passages of
+            the one before: what a passage leads to may share no word with the question.
         since: Earliest time of a source, in seconds since the epoch; `None` for any.
         until: Sources of this time and later are left out. One without a time is left out by
             either limit.
@@ -60,6 +64,7 @@ class RetrievalConfig:
     text_mass: float = 0.3
     max_embeddings: int = 0
     margin: int = 1
+    hops: int = 1
     since: float | None = None
     until: float | None = None
     where: Mapping[str, str] = field(default_factory=dict)
@@ -81,6 +86,7 @@ class RetrievalConfig:
             ("max_texts", 0),
             ("max_embeddings", 0),
             ("margin", 0),
+            ("hops", 1),
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
@@ -114,7 +120,7 @@ class Retrieval:
 
     Attributes:
         hits: In time order: by the time of the source, then by place in it.
-        walk: One entry a level.
+        walk: One entry a level; that of the last search, if there were several.
     """
 
     hits: tuple[Hit, ...]
@@ -177,7 +183,23 @@ class Retriever:
             ConfigError: The wanted level is above the store's highest.
         """
         self._require_level(store)
-        return self.search(store, self.prepare(store, question_ids))
+        with store.snapshot():
+            query = self.prepare(store, question_ids)
+            found = self.search(store, query)
+            for _ in range(1, self._config.hops):
+                found = self.search(store, self._with_passages(store, query, question_ids, found))
+            return found
+
+    def _with_passages(
+        self, store: AbstractStore, query: Query, question_ids: Sequence[int], found: Retrieval
+    ) -> Query:
+        """The question, and the question with each of the best passages that were found."""
+        best = sorted(found.hits, key=lambda hit: -hit.score)[:_LEADS]
+        texts = [store.text(hit.source.source_id, hit.byte_span).decode("utf-8") for hit in best]
+        room = query_room(self._model)
+        leads = [[*question_ids, *self._model.encode(f" {text}").ids][:room] for text in texts]
+        states = [self.prepare(store, lead).state for lead in leads]
+        return Query(torch.cat([query.state, *states]))
 
     @torch.no_grad()
     def prepare(self, store: AbstractStore, question_ids: Sequence[int]) -> Query:

@@ -110,7 +110,10 @@ def query_vectors(
 
 @dataclass(frozen=True)
 class Query:
-    """A question, ready to be compared with nodes: `(R, width)`, whatever the scorer needs."""
+    """A question, ready to be compared with nodes: `(R, width)`, whatever the scorer needs.
+
+    Several questions at once are one above the other: `(n × R, width)`.
+    """
 
     state: Float[Tensor, "R W"]
 
@@ -203,7 +206,8 @@ class PaperScorer(AbstractScorer):
             self._logits(query.state, store.embeddings(group).to(level_D) + level_D)
             for group in groups
         ]
-        weights_RH1 = self._model.adapter.head_weights_RH.abs()[:, :, None]
+        weights_RH = self._model.adapter.head_weights_RH.abs()
+        weights_RH1 = weights_RH.repeat(len(query.state) // len(weights_RH), 1)[:, :, None]
         attention_RHN = torch.cat(logits, dim=-1).softmax(-1)
         mean_RN = (attention_RHN * weights_RH1).sum(1) / weights_RH1.sum(1)
         return mean_RN.clamp(min=torch.finfo(mean_RN.dtype).tiny).log()

@@ -25,6 +25,7 @@ RETRIEVAL_DEFAULTS: dict[str, Any] = {
     "level": 0,
     "max_texts": 16,
     "text_mass": 0.3,
+    "hops": 1,
     "max_embeddings": 0,
     "top_c": 16,
     "beam": 256,
@@ -113,6 +114,9 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="SHARE",
     )
     @_retrieval_option("max_embeddings", "Most passages beside them that stay embeddings.")
+    @_retrieval_option(
+        "hops", "Searches in turn; 2 also finds what the best passages of the first lead to."
+    )
     @_retrieval_option("top_c", "Nodes kept at each level for each retrieval token.")
     @_retrieval_option("beam", "Nodes kept at each level in all, if that is more.")
     @_retrieval_option(

@@ -23,7 +23,7 @@ from lmos.excerpts import cut_excerpt
 from lmos.model import BaseModel
 from lmos.nodes import Span
 from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
-from lmos.scorers import query_vectors
+from lmos.scorers import query_room, query_vectors
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
 from lmos.training.contexts import AbstractSampler, Context, GoldQuestion
@@ -60,6 +60,8 @@ class CompressionConfig:
         miss_share: Of those others, readings that are not given the gold passage and must say so.
         embedding_share: Readings that get the gold passage as embeddings, not as text.
         queue: Keys of earlier steps that serve as more negatives, for each level.
+        hop_share: Questions with several gold sentences that are searched with one of them, as in a
+            search that follows another.
         random_ratio_share: Steps with a random ratio at every level.
         full_gradient_windows: Contexts of more windows of text keep their gradients only in the
             windows on the paths to gold passages and one hop below, see `truncation`.
@@ -81,6 +83,7 @@ class CompressionConfig:
     miss_share: float = 0.12
     embedding_share: float = 0.2
     queue: int = 0
+    hop_share: float = 0.0
     random_ratio_share: float = 0.25
     full_gradient_windows: int = 16
 
@@ -164,7 +167,7 @@ class CompressionObjective:
             for number, context in enumerate(contexts)
             for question in context.questions
         ]
-        queries = [list(self._model.encode(question.question).ids) for _, question in asked]
+        queries = [self._query(rng, contexts[number], question) for number, question in asked]
         vectors_QRK = query_vectors(self._model, queries, manifest.scoring_layer)
         metrics: dict[str, float] = {}
         loss = vectors_QRK.new_zeros(())
@@ -185,6 +188,13 @@ class CompressionObjective:
             loss = loss + config.base_weight * base_loss
             metrics |= {f"base_{name}": value for name, value in base_metrics.items()}
         return loss, metrics
+
+    def _query(self, rng: random.Random, context: Context, question: GoldQuestion) -> list[int]:
+        """The tokens that are searched with."""
+        text = question.question
+        if len(question.golds) > 1 and rng.random() < self._config.hop_share:
+            text += " " + context.text.encode()[slice(*rng.choice(question.golds))].decode()
+        return list(self._model.encode(text).ids)[: query_room(self._model)]
 
     def _draw_manifest(self, rng: random.Random) -> Manifest:
         """The usual ratios, or random ones, so that the compressor works at any."""
