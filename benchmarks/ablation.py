@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
@@ -24,11 +22,12 @@ from benchmarks.reading import is_read, is_right
 from benchmarks.report import save_json
 from benchmarks.stores import new_session
 from benchmarks.tallies import Tallies
+from benchmarks.variants import GROUPS, Row, choose_rows
 from benchmarks.ways import Reader
 from lmos.model import BaseModel
 from lmos.released import DEFAULT_MODEL, resolve_model
 from lmos.retriever import RetrievalConfig
-from lmos.session import DEFAULT_RATIOS, make_manifest
+from lmos.session import make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.contexts import ContextSampler
 from lmos.training.data import DataConfig, TrainingData, read_data
@@ -44,63 +43,6 @@ LOSSES = CompressionConfig(
 """A step that two cores take in about a second."""
 MIXTURE = replace(BASE_MIXTURE, batch_size=4)
 WARMUP_STEPS = 10
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one row changes.
-
-    Attributes:
-        group: Of rows that change the same thing.
-        name: Of the change.
-        ratios: Of every level.
-        modes: For `make_manifest`.
-        adapter: For `BaseModel.new_adapter`.
-        losses: For `CompressionConfig`.
-        walk: For `RetrievalConfig`; needs no training of its own.
-    """
-
-    group: str
-    name: str
-    ratios: tuple[int, ...] = DEFAULT_RATIOS
-    modes: Mapping[str, Any] = field(default_factory=dict)
-    adapter: Mapping[str, Any] = field(default_factory=dict)
-    losses: Mapping[str, Any] = field(default_factory=dict)
-    walk: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def training(self) -> str:
-        """Rows with the same one share a training."""
-        changes = (self.modes, self.adapter, self.losses)
-        return repr((self.ratios, *(sorted(change.items()) for change in changes)))
-
-
-ROWS = (
-    Row("baseline", "16, 4, 4; window; sentence; residual; layer at 60 %"),
-    Row("ratio", "4, 4, 4", (4, 4, 4)),
-    Row("ratio", "8, 4, 4", (8, 4, 4)),
-    Row("ratio", "32, 4, 4", (32, 4, 4)),
-    Row("depth", "1 level", (16,)),
-    Row("depth", "2 levels", (16, 4)),
-    Row("depth", "4 levels", (16, 4, 4, 4)),
-    Row("mask", "strict", modes={"mask_mode": "strict"}),
-    Row("segmentation", "fixed", modes={"segmenter": "fixed"}),
-    Row("output", "the token's own state", modes={"output_mode": "paper"}),
-    Row("scorer", "paper", walk={"scorer": "paper"}),
-    Row("scoring layer", "first", adapter={"scoring_layer": 0}),
-    Row("losses", "no routing", losses={"routing_weight": 0.0}),
-    Row("losses", "no reconstruction", losses={"reconstruction_weight": 0.0}),
-    Row("losses", "no answers", losses={"answer_weight": 0.0}),
-    Row("retrieval tokens", "1", adapter={"num_retrieval_tokens": 1}),
-    Row("retrieval tokens", "4", adapter={"num_retrieval_tokens": 4}),
-    Row("walk", "top 1, no beam", walk={"top_c": 1, "beam": 0}),
-    Row("walk", "top 16, no beam", walk={"beam": 0}),
-    Row("walk", "beam 64", walk={"beam": 64}),
-    Row("walk", "flat", walk={"strategy": "flat"}),
-)
-"""Segmentation by surprise or by attention, and an output of means alone, are not in lmos."""
-
-GROUPS = tuple(dict.fromkeys(row.group for row in ROWS))
 
 
 def train_row(base: str, data: TrainingData, row: Row, num_steps: int, seed: int) -> BaseModel:
@@ -153,11 +95,6 @@ class Exam:
                 tallies.add(labels, seed, gold_read=found, gold_kept=kept, exact_match=right)
 
 
-def choose_rows(groups: Collection[str]) -> list[Row]:
-    """The baseline and the rows of these groups, or all."""
-    return [row for row in ROWS if not groups or row.group in ("baseline", *groups)]
-
-
 @click.command()
 @data_option("Folder to train on, as for `lmos train`.")
 @click.option(
@@ -194,7 +131,7 @@ def ablation(
 ) -> None:
     """Short trainings, one thing changed at a time, and what each finds and answers."""
     torch.manual_seed(0)
-    rows = choose_rows(groups)
+    rows = choose_rows(groups, BaseModel.from_pretrained(resolve_model(base)))
     training, exam = read_data(DataConfig(data)), Exam(read_books(books), tokens, num_facts, stores)
     settings = {"data": data.name, "books": books.name, "steps": steps, "seeds": seeds}
     tallies = Tallies()

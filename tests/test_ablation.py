@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from benchmarks import ablation
-from benchmarks.ablation import GROUPS, ROWS, Row, choose_rows, train_row
+from benchmarks.ablation import train_row
+from benchmarks.variants import GROUPS, Row, choose_rows, make_rows
 from building import prose
 from lmos.model import BaseModel
+from lmos.segments import SEGMENTERS
+from lmos.store.manifest import MASK_MODES, OUTPUT_MODES
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.data import TrainingData
 from test_benchmarks import measured, model_folder
@@ -19,6 +22,7 @@ from test_benchmarks import measured, model_folder
 __all__ = ["model_folder"]
 
 DATA = TrainingData(PassageSampler([Document("a", prose(3000))]))
+BASELINE = Row("baseline", "as it is")
 
 
 @pytest.fixture(autouse=True)
@@ -34,37 +38,50 @@ def weights(model: BaseModel) -> torch.Tensor:
     return torch.cat([each.detach().flatten() for each in model.as_module().parameters()])
 
 
-def test_no_two_rows_are_the_same_and_each_changes_one_thing() -> None:
-    baseline, *others = ROWS
+def test_no_two_rows_are_the_same_and_each_changes_one_thing(tiny_llama: BaseModel) -> None:
+    rows = make_rows(tiny_llama)
+    baseline, *others = rows
     assert baseline.group == "baseline"
-    assert len({(row.group, row.name) for row in ROWS}) == len(ROWS)
+    assert len({(row.group, row.name) for row in rows}) == len(rows)
     for row in others:
         plain = replace(row, group=baseline.group, name=baseline.name)
         changed = [name for name, value in vars(plain).items() if value != vars(baseline)[name]]
         assert len(changed) == 1, row
 
 
-def test_rows_that_differ_in_the_walk_alone_share_a_training() -> None:
-    shared = [row.group for row in ROWS if row.training == ROWS[0].training]
+def test_rows_that_differ_in_the_walk_alone_share_a_training(tiny_llama: BaseModel) -> None:
+    rows = make_rows(tiny_llama)
+    shared = [row.group for row in rows if row.training == rows[0].training]
     assert set(shared) == {"baseline", "scorer", "walk"}
 
 
-def test_groups_are_chosen_beside_the_baseline() -> None:
-    assert choose_rows(()) == list(ROWS)
-    assert {row.group for row in choose_rows(["losses"])} == {"baseline", "losses"}
-    assert "losses" in GROUPS
+def test_groups_are_chosen_beside_the_baseline(tiny_llama: BaseModel) -> None:
+    rows = make_rows(tiny_llama)
+    assert choose_rows((), tiny_llama) == rows
+    chosen = choose_rows(["losses"], tiny_llama)
+    assert {row.group for row in chosen} == {"baseline", "losses"}
+    assert {row.group for row in rows} == set(GROUPS)
+
+
+def test_rows_have_every_choice_and_every_layer(tiny_llama: BaseModel) -> None:
+    rows = make_rows(tiny_llama)
+    tried = {value for row in rows for value in row.modes.values()}
+    defaults = {"sentence", "residual", "window"}
+    assert tried | defaults == {*SEGMENTERS, *OUTPUT_MODES, *MASK_MODES}
+    layers = {row.adapter["scoring_layer"] for row in rows if row.group == "scoring layer"}
+    assert layers | {tiny_llama.default_scoring_layer} == set(range(tiny_llama.num_layers))
 
 
 def test_a_training_follows_from_its_row(model_folder: Path) -> None:
     def trained(row: Row) -> BaseModel:
         return train_row(str(model_folder), DATA, row, 1, seed=0)
 
-    first = weights(trained(ROWS[0]))
-    again = weights(trained(ROWS[0]))
-    no_routing = weights(trained(replace(ROWS[0], losses={"routing_weight": 0.0})))
+    first = weights(trained(BASELINE))
+    again = weights(trained(BASELINE))
+    no_routing = weights(trained(replace(BASELINE, losses={"routing_weight": 0.0})))
     # Two runs in one process are not equal to the bit (docs/log.md): about 0.05 apart, not 0.9.
     assert (first - again).norm() < 0.1 * (first - no_routing).norm()
-    four = trained(replace(ROWS[0], adapter={"num_retrieval_tokens": 4}))
+    four = trained(replace(BASELINE, adapter={"num_retrieval_tokens": 4}))
     assert four.adapter.config.num_retrieval_tokens == 4
 
 

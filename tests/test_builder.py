@@ -29,6 +29,7 @@ from lmos.builder import SourceText, TreeBuilder, common_prefix_len
 from lmos.model import BaseModel
 from lmos.nodes import Node, NodeId, Span
 from lmos.scorers import node_keys
+from lmos.segments import SEGMENTERS
 from lmos.store import AbstractStore, WindowRecord
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
@@ -55,7 +56,7 @@ def text_of(patch_text: str) -> SourceText:
 # One add or many
 
 
-@pytest.mark.parametrize("segmenter", ["sentence", "fixed"])
+@pytest.mark.parametrize("segmenter", SEGMENTERS)
 def test_many_appends_make_the_same_tree_as_one_add(
     tiny_llama: BaseModel, segmenter: str, tmp_path: Path
 ) -> None:
@@ -72,7 +73,7 @@ def test_many_appends_make_the_same_tree_as_one_add(
     assert [len(whole.level_ids(level)) > 8 for level in (1, 2, 3)] == [True] * 3
 
 
-@pytest.mark.parametrize("segmenter", ["sentence", "fixed"])
+@pytest.mark.parametrize("segmenter", SEGMENTERS)
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_a_tree_that_was_extended_is_that_of_one_add(
     tiny_llama: BaseModel, segmenter: str, kind: str, tmp_path: Path

@@ -160,6 +160,25 @@ def test_residual_mode_adds_the_token_to_the_means_of_its_span(
     torch.testing.assert_close(got[0], expected, rtol=1e-4, atol=1e-5)
 
 
+@MODES
+@LEVELS
+def test_mean_mode_is_residual_mode_without_the_token(
+    model: BaseModel, mask_mode: str, level: int
+) -> None:
+    outputs = {}
+    with torch.no_grad():
+        for output_mode in ("residual", "mean"):
+            compressor = Compressor(model, mask_mode, output_mode)
+            outputs[output_mode] = compressor.compress(items(model), spans(SPANS), NUM_SPANS, level)
+        assert not torch.allclose(outputs["mean"], outputs["residual"], atol=1e-3)
+        gain_D = model.adapter.residual_D.clone()
+        model.adapter.residual_D.zero_()
+        compressor = Compressor(model, mask_mode)
+        expected = compressor.compress(items(model), spans(SPANS), NUM_SPANS, level)
+        model.adapter.residual_D.copy_(gain_D)
+    torch.testing.assert_close(outputs["mean"], expected)
+
+
 def scaled(x_SD: Tensor, model: BaseModel) -> Tensor:
     return x_SD / x_SD.square().mean(-1, keepdim=True).sqrt() * model.adapter.scale
 

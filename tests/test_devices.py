@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from lmos.borders import score_borders
 from lmos.model import BaseModel
 from lmos.retriever import RetrievalConfig
+from lmos.segments import SegmentConfig
 from lmos.session import Session, make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.contexts import ContextSampler
@@ -97,6 +99,18 @@ def test_a_store_is_read_the_same_on_another_device(
             said.append(([hit.byte_span for hit in hits], answer.text))
     assert said[0] == said[1]
     assert said[0][0]
+
+
+@pytest.mark.parametrize("segmenter", ["surprise", "attention"])
+def test_borders_are_scored_the_same_on_another_device(
+    folder: Path, device: str, segmenter: str
+) -> None:
+    config = SegmentConfig(64, 8, segmenter)
+    here, there = (
+        score_borders(BaseModel.from_pretrained(folder, device=name), config, range(3, 43))
+        for name in ("cpu", device)
+    )
+    assert there == pytest.approx(here, rel=1e-4)
 
 
 def test_scores_are_aligned_on_another_device(folder: Path, device: str) -> None:

@@ -25,7 +25,7 @@ masks scoring segments
 adapter attention transformer model
 store
 excerpts
-compressor reuse scorers
+borders compressor reuse scorers
 builder recheck keyindex strategies retriever
 generation citations
 answers

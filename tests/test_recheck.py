@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from building import filled_store, prose, small_manifest
+from building import filled_store, prose, put, small_manifest
 from conftest import new_llama
 from lmos.model import BaseModel
 from lmos.recheck import TOLERANCE, Rechecker
@@ -38,6 +38,14 @@ def test_what_the_model_wrote_has_no_faults(tiny_llama: BaseModel, store: Memory
     assert Rechecker(tiny_llama, store).find_faults(0) == []
     empty = MemoryStore(small_manifest(tiny_llama))
     assert Rechecker(tiny_llama, empty).find_faults(5) == []
+
+
+@pytest.mark.parametrize("segmenter", ["surprise", "attention"])
+def test_spans_that_a_model_chose_are_found_again(tiny_llama: BaseModel, segmenter: str) -> None:
+    store = MemoryStore(small_manifest(tiny_llama, segmenter=segmenter))
+    put(store, tiny_llama, "a", prose(60))
+    assert store.verify() == []
+    assert Rechecker(tiny_llama, store).find_faults(EVERYWHERE) == []
 
 
 def test_what_another_model_wrote_is_found(store: MemoryStore, tokenizer_folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,15 @@ from hypothesis import strategies as st
 from lmos.errors import ConfigError
 from lmos.model import BaseModel
 from lmos.nodes import Span
-from lmos.segments import SegmentConfig, Window, iter_units, iter_windows, sentence_spans
+from lmos.segments import (
+    SEGMENTERS,
+    SegmentConfig,
+    Window,
+    iter_units,
+    iter_windows,
+    peak_spans,
+    sentence_spans,
+)
 from lmos.tokens import Tokens
 
 WORDS = [
@@ -45,7 +54,7 @@ CONFIGS = st.builds(
     lambda window, ratio, segmenter: SegmentConfig(window, min(ratio, window), segmenter),
     st.integers(4, 48),
     st.integers(2, 12),
-    st.sampled_from(["sentence", "fixed"]),
+    st.sampled_from(SEGMENTERS),
 )
 
 
@@ -78,8 +87,13 @@ def wordy_tokens(text: str) -> Tokens:
 ENCODERS = st.sampled_from([byte_tokens, wordy_tokens])
 
 
+def scrambled(token_ids: Sequence[int]) -> list[float]:
+    """Scores that depend on every token before."""
+    return [float(hash(tuple(token_ids[: stop + 1])) % 17) for stop in range(len(token_ids))]
+
+
 def windows_of(text: str, config: SegmentConfig, encode: object = byte_tokens) -> list[Window]:
-    return list(iter_windows(text, encode, config))  # type: ignore[arg-type]
+    return list(iter_windows(text, encode, config, 0, scrambled))  # type: ignore[arg-type]
 
 
 # Units
@@ -153,7 +167,7 @@ def test_windows_partition_the_bytes_and_spans_the_window(
     text: str, config: SegmentConfig, encode: object, byte_start: int
 ) -> None:
     config = SegmentConfig(max(config.window, 6), config.ratio, config.segmenter)
-    windows = list(iter_windows(text, encode, config, byte_start))  # type: ignore[arg-type]
+    windows = list(iter_windows(text, encode, config, byte_start, scrambled))  # type: ignore[arg-type]
     stop = byte_start
     for window in windows:
         assert window.byte_span.start == stop
@@ -199,7 +213,8 @@ def test_cutting_anew_after_any_sealed_window_gives_the_same_windows(
     if number < len(windows) and all(window.is_sealed for window in windows[:number]):
         start = windows[number].byte_span.start
         rest = text.encode()[start:].decode()
-        assert list(iter_windows(rest, encode, config, start)) == windows[number:]  # type: ignore[arg-type]
+        cut = iter_windows(rest, encode, config, start, scrambled)  # type: ignore[arg-type]
+        assert list(cut) == windows[number:]
 
 
 @given(TEXTS, TEXTS, CONFIGS, ENCODERS, st.integers(0, 5))
@@ -241,6 +256,20 @@ def test_spans_do_not_join_parts_of_sentences(unit_lens: list[int], ratio: int) 
     for span in spans:
         inner = starts & set(range(span.start + 1, span.stop))
         assert not inner or {span.start, span.stop} <= starts
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=80), st.integers(2, 20))
+@settings(deadline=None, max_examples=200)
+def test_spans_begin_at_the_best_score_within_reach(scores: list[int], ratio: int) -> None:
+    spans = peak_spans(scores, ratio)
+    assert [spans[0].start, spans[-1].stop] == [0, len(scores)]
+    shortest = min(len(scores), -(-ratio // 2))
+    assert all(shortest <= span.stop - span.start <= ratio * 3 // 2 for span in spans)
+    for span, following in pairwise(spans):
+        reach = range(span.start + shortest, span.start + ratio * 3 // 2 + 1)
+        rivals = [scores[start] for start in reach if len(scores) - start >= shortest]
+        assert following.start == span.stop
+        assert scores[following.start] == max(rivals)
 
 
 def test_a_full_window_is_sealed_by_the_sentence_that_does_not_fit() -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from lmos.borders import score_borders
 from lmos.compressor import Compressor
 from lmos.masks import PADDING
 from lmos.model import BaseModel
@@ -196,7 +198,8 @@ class TreeBuilder:
 
     def _cut(self, text: bytes, start: int) -> list[Window]:
         """The windows of a text that begins at byte `start` of its source."""
-        return list(iter_windows(text.decode(), self._model.encode, self._segments, start))
+        score = partial(score_borders, self._model, self._segments)
+        return list(iter_windows(text.decode(), self._model.encode, self._segments, start, score))
 
     def _compress_text(self, plans: Sequence[_WindowPlan], progress: Progress) -> list[_Level]:
         """Level 1 of every plan; what is the same in several windows is compressed once."""

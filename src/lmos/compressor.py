@@ -21,7 +21,8 @@ class Compressor:
         model: Base model and adapter.
         mask_mode: `window` or `strict`, see `segmented_mask`.
         output_mode: `residual`: means of the span's inputs and final states, and the compression
-            token's own final state, with learned gains. `paper`: that state alone.
+            token's own final state, with learned gains. `mean`: the means alone. `paper`: the
+            token's state alone.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Compressor:
         with $\bar x$ the mean of the span's inputs, $\bar h$ of its last hidden states, $m_j$ its
         compression token, $g$ and $s$ learned gains, and $r$ to bring a vector to the scale of
         the token embeddings. What went in stays visible in what comes out, at every level, and a
-        model that was never trained for this has the means to start from.
+        model that was never trained for this has the means to start from. In mode `mean`, $g$ is 0.
 
         Source: arXiv 2409.01495, compressor. Where we differ: the paper returns $h_{m_j}$ (mode
         `paper`) from a learned memory token; ours starts from the span's mean plus a learned
@@ -68,8 +69,11 @@ class Compressor:
             segmented_positions(spans_BT, num_spans),
         )
         own_BSD = hidden_BTD[:, num_items:]
+        if self._output_mode == "paper":
+            return adapter.to_input_scale(own_BSD)
+        states_BSD = span_means(hidden_BTD[:, :num_items], spans_BT, num_spans)
         if self._output_mode == "residual":
-            states_BSD = span_means(hidden_BTD[:, :num_items], spans_BT, num_spans)
-            learned_BSD = adapter.to_input_scale(states_BSD + adapter.residual_D * own_BSD)
-            own_BSD = adapter.skip_D * means_BSD + learned_BSD
-        return self._model.adapter.to_input_scale(own_BSD)
+            states_BSD = states_BSD + adapter.residual_D * own_BSD
+        return adapter.to_input_scale(
+            adapter.skip_D * means_BSD + adapter.to_input_scale(states_BSD)
+        )

@@ -9,12 +9,14 @@ from __future__ import annotations
 import random
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import partial
 from itertools import accumulate
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lmos.borders import score_borders
 from lmos.compressor import Compressor
 from lmos.model import BaseModel
 from lmos.nodes import NodeId, Source, Span
@@ -89,7 +91,8 @@ class Rechecker:
         start, stop = record.byte_span
         ahead = Span(start, stop + self._segments.look_ahead_bytes)
         text = self._store.text(source.source_id, ahead).decode(errors="ignore")
-        window = next(iter_windows(text, self._model.encode, self._segments, start))
+        score = partial(score_borders, self._model, self._segments)
+        window = next(iter_windows(text, self._model.encode, self._segments, start, score))
         if (window.token_ids, window.byte_ends) != (record.token_ids, record.token_bytes):
             yield f"window {number} has other tokens than its text gives"
             return

@@ -1,15 +1,16 @@
 """Segments: text to windows of tokens, and windows to spans.
 
 Every cut depends only on where the one before was and on a bounded look ahead, so that text added
-in pieces is cut as it would have been in one. Knows a tokenizer as a function; knows neither models
-nor disks.
+in pieces is cut as it would have been in one. Knows a tokenizer, and what a model says of borders,
+as functions; knows neither models nor disks.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lmos.errors import ConfigError
 from lmos.nodes import Span
@@ -22,9 +23,11 @@ _ABBREVIATION = re.compile(
 
 _MAX_CHAR_BYTES = 4
 
-SEGMENTERS = ("sentence", "fixed")
+SEGMENTERS = ("sentence", "fixed", "surprise", "attention")
 
 Encode = Callable[[str], Tokens]
+ScoreBorders = Callable[[Sequence[int]], Sequence[float]]
+"""The tokens of a window to how good a place each is for a span to begin; larger is better."""
 WindowContent = tuple[tuple[int, ...], tuple[Span, ...]]
 """The tokens of a window and the spans among them; windows with the same have the same nodes."""
 
@@ -36,10 +39,10 @@ class SegmentConfig:
     Attributes:
         window: Most tokens in a window.
         ratio: Tokens in a span: exactly (`fixed`, the last of a window may be shorter) or about
-            (`sentence`: at most one and a half times as many, and at least three quarters as many
-            in any two neighbours of a window).
+            (at most one and a half times as many, and at least three quarters as many in any two
+            neighbours of a window).
         segmenter: `sentence` keeps sentences whole where their length allows; `fixed` does not
-            look.
+            look; `surprise` and `attention` begin spans where the model says, see `borders`.
     """
 
     window: int = 256
@@ -128,7 +131,11 @@ def iter_sentence_ends(text: str) -> Iterator[int]:
 
 
 def iter_windows(
-    text: str, encode: Encode, config: SegmentConfig, byte_start: int = 0
+    text: str,
+    encode: Encode,
+    config: SegmentConfig,
+    byte_start: int = 0,
+    score_borders: ScoreBorders | None = None,
 ) -> Iterator[Window]:
     """Cut text into windows of whole units, each as full as fits.
 
@@ -137,6 +144,7 @@ def iter_windows(
         encode: Text to tokens; it sees one unit at a time.
         config: How to cut.
         byte_start: Where `text` begins in its source.
+        score_borders: Asked of each window by the segmenters `surprise` and `attention`.
 
     Raises:
         ConfigError: A character takes more tokens than a window holds.
@@ -148,14 +156,16 @@ def iter_windows(
     for unit, is_final in _iter_tokens(text, encode, config.window):
         if len(ids) + len(unit) > config.window:
             # The unit that did not fit must be complete, or more text could make it fit.
-            yield _window(ids, ends, unit_lens, Span(start, stop), config, is_sealed=is_final)
+            spans = _divide(ids, unit_lens, config, score_borders)
+            yield _window(ids, ends, Span(start, stop), spans, is_sealed=is_final)
             ids, ends, unit_lens, start = [], [], [], stop
         ids.extend(unit.ids)
         ends.extend(stop + end for end in unit.byte_ends)
         unit_lens.append(len(unit))
         stop += unit.byte_ends[-1]
     if ids:
-        yield _window(ids, ends, unit_lens, Span(start, stop), config, is_sealed=False)
+        spans = _divide(ids, unit_lens, config, score_borders)
+        yield _window(ids, ends, Span(start, stop), spans, is_sealed=False)
 
 
 def _iter_tokens(text: str, encode: Encode, window: int) -> Iterator[tuple[Tokens, bool]]:
@@ -183,20 +193,22 @@ def _iter_tokens(text: str, encode: Encode, window: int) -> Iterator[tuple[Token
 
 
 def _window(
-    ids: list[int],
-    ends: list[int],
-    unit_lens: list[int],
-    byte_span: Span,
-    config: SegmentConfig,
-    *,
-    is_sealed: bool,
+    ids: list[int], ends: list[int], byte_span: Span, spans: list[Span], *, is_sealed: bool
 ) -> Window:
+    return Window(tuple(ids), tuple(ends), byte_span, tuple(spans), is_sealed)
+
+
+def _divide(
+    ids: list[int], unit_lens: list[int], config: SegmentConfig, score_borders: ScoreBorders | None
+) -> list[Span]:
+    """The spans of a window; they follow from its own tokens and nothing else."""
+    if config.segmenter == "sentence":
+        return sentence_spans(unit_lens, config.ratio)
     if config.segmenter == "fixed":
         starts = range(0, len(ids), config.ratio)
-        spans = [Span(start, min(start + config.ratio, len(ids))) for start in starts]
-    else:
-        spans = sentence_spans(unit_lens, config.ratio)
-    return Window(tuple(ids), tuple(ends), byte_span, tuple(spans), is_sealed)
+        return [Span(start, min(start + config.ratio, len(ids))) for start in starts]
+    assert score_borders is not None, f"{config.segmenter} needs a model's scores"
+    return peak_spans(score_borders(ids), config.ratio)
 
 
 def sentence_spans(unit_lens: list[int], ratio: int) -> list[Span]:
@@ -223,3 +235,19 @@ def sentence_spans(unit_lens: list[int], ratio: int) -> list[Span]:
             spans.append(Span(start, stop))
             start = stop
     return spans
+
+
+def peak_spans(scores: Sequence[float], ratio: int) -> list[Span]:
+    """Begin each span at the token with the best score among those within reach.
+
+    Args:
+        scores: For each token of a window, how good a place it is for a span to begin.
+        ratio: Spans have from half to one and a half times as many tokens; the only one of a window
+            with fewer tokens is shorter.
+    """
+    shortest, longest = (ratio + 1) // 2, ratio * 3 // 2
+    starts = [0]
+    while len(scores) - starts[-1] > longest:
+        last = min(starts[-1] + longest, len(scores) - shortest)
+        starts.append(max(range(starts[-1] + shortest, last + 1), key=scores.__getitem__))
+    return [Span(start, stop) for start, stop in pairwise([*starts, len(scores)])]

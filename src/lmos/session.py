@@ -84,8 +84,8 @@ def make_manifest(
         ratios: Items per embedding at level 1, 2, ...
         window: Tokens in a window of level 1; those above hold at least 16 nodes.
         mask_mode: `window` or `strict`.
-        output_mode: `residual` or `paper`.
-        segmenter: `sentence` or `fixed`.
+        output_mode: `residual`, `mean` or `paper`.
+        segmenter: `sentence`, `fixed`, `surprise` or `attention`.
 
     Raises:
         ConfigError: A value is out of range.

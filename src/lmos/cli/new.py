@@ -33,17 +33,18 @@ from lmos.released import DEFAULT_MODEL
 )
 @click.option(
     "--output",
-    type=click.Choice(["residual", "paper"]),
+    type=click.Choice(["residual", "mean", "paper"]),
     default="residual",
     show_default=True,
-    help="An embedding: mean of the span plus the compression token's state, or that state alone.",
+    help="An embedding: means of the span plus the compression token's state, or either alone.",
 )
 @click.option(
     "--segmenter",
-    type=click.Choice(["sentence", "fixed"]),
+    type=click.Choice(["sentence", "fixed", "surprise", "attention"]),
     default="sentence",
     show_default=True,
-    help="Whether spans keep sentences whole where they can.",
+    help="Where spans begin: at sentences if they fit, every K1 tokens, at the tokens that the "
+    "model expects least, or after those that it looks back at most; the last two read text twice.",
 )
 @model_options
 def new(

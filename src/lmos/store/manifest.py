@@ -14,8 +14,8 @@ FORMAT_VERSION = 1
 _NAMES = ("base_model", "adapter")
 """What a model is called; its hashes say which one it is."""
 MASK_MODES = ("window", "strict")
-OUTPUT_MODES = ("residual", "paper")
-SEGMENTERS = ("sentence", "fixed")
+OUTPUT_MODES = ("residual", "mean", "paper")
+SEGMENTERS = ("sentence", "fixed", "surprise", "attention")
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Manifest:
         ratios: Items per compression token at level 1, 2, ...; its length is the number of levels.
         windows: Items in one forward pass at level 1 (tokens), 2 (nodes), ...
         mask_mode: `window` or `strict`.
-        output_mode: `residual` or `paper`.
-        segmenter: `sentence` or `fixed`.
+        output_mode: `residual`, `mean` or `paper`.
+        segmenter: `sentence`, `fixed`, `surprise` or `attention`.
         scoring_layer: Layer whose attention keys are stored.
         embedding_width: D.
         key_width: Numbers in one stored key.

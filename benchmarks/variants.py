@@ -1,0 +1,93 @@
+"""The rows of the ablation: what each changes, one thing at a time.
+
+Knows the names of settings; knows neither training nor how a row is measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lmos.model import BaseModel
+from lmos.session import DEFAULT_RATIOS
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one row changes.
+
+    Attributes:
+        group: Of rows that change the same thing.
+        name: Of the change.
+        ratios: Of every level.
+        modes: For `make_manifest`.
+        adapter: For `BaseModel.new_adapter`.
+        losses: For `CompressionConfig`.
+        walk: For `RetrievalConfig`; needs no training of its own.
+    """
+
+    group: str
+    name: str
+    ratios: tuple[int, ...] = DEFAULT_RATIOS
+    modes: Mapping[str, Any] = field(default_factory=dict)
+    adapter: Mapping[str, Any] = field(default_factory=dict)
+    losses: Mapping[str, Any] = field(default_factory=dict)
+    walk: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def training(self) -> str:
+        """Rows with the same one share a training."""
+        changes = (self.modes, self.adapter, self.losses)
+        return repr((self.ratios, *(sorted(change.items()) for change in changes)))
+
+
+_ROWS = (
+    Row("baseline", "16, 4, 4; window; sentence; residual; layer at 60 %"),
+    Row("ratio", "4, 4, 4", (4, 4, 4)),
+    Row("ratio", "8, 4, 4", (8, 4, 4)),
+    Row("ratio", "32, 4, 4", (32, 4, 4)),
+    Row("depth", "1 level", (16,)),
+    Row("depth", "2 levels", (16, 4)),
+    Row("depth", "4 levels", (16, 4, 4, 4)),
+    Row("mask", "strict", modes={"mask_mode": "strict"}),
+    Row("segmentation", "fixed", modes={"segmenter": "fixed"}),
+    Row("segmentation", "surprise", modes={"segmenter": "surprise"}),
+    Row("segmentation", "attention", modes={"segmenter": "attention"}),
+    Row("output", "means alone", modes={"output_mode": "mean"}),
+    Row("output", "the token's own state", modes={"output_mode": "paper"}),
+    Row("scorer", "paper", walk={"scorer": "paper"}),
+    Row("losses", "no routing", losses={"routing_weight": 0.0}),
+    Row("losses", "no reconstruction", losses={"reconstruction_weight": 0.0}),
+    Row("losses", "no answers", losses={"answer_weight": 0.0}),
+    Row("retrieval tokens", "1", adapter={"num_retrieval_tokens": 1}),
+    Row("retrieval tokens", "4", adapter={"num_retrieval_tokens": 4}),
+    Row("walk", "top 1, no beam", walk={"top_c": 1, "beam": 0}),
+    Row("walk", "top 16, no beam", walk={"beam": 0}),
+    Row("walk", "beam 64", walk={"beam": 64}),
+    Row("walk", "flat", walk={"strategy": "flat"}),
+)
+
+_LAYERS = "scoring layer"
+GROUPS = (*dict.fromkeys(row.group for row in _ROWS), _LAYERS)
+
+
+def make_rows(model: BaseModel) -> list[Row]:
+    """All rows; each layer of the model that does not score in the baseline scores in one."""
+    layers = [layer for layer in range(model.num_layers) if layer != model.default_scoring_layer]
+    last = model.num_layers - 1
+    return [
+        *_ROWS,
+        *(Row(_LAYERS, f"{n} of 0 to {last}", adapter={"scoring_layer": n}) for n in layers),
+    ]
+
+
+def choose_rows(groups: Collection[str], model: BaseModel) -> list[Row]:
+    """The baseline and the rows of these groups, or all.
+
+    Args:
+        groups: Names; empty for all.
+        model: The base model, whose layers are tried.
+    """
+    rows = make_rows(model)
+    return [row for row in rows if not groups or row.group in ("baseline", *groups)]
