@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import subprocess
+import sys
 
 from lmos.training.classification import make_episode
 from lmos.training.contexts import Hidden, hide
@@ -18,6 +21,19 @@ from lmos.training.stories import Story, StoryQuestion, make_story
 from lmos.training.words import WordBank
 
 WORDS = WordBank(held_out=False)
+DRAW_MUCH = """
+import random
+from lmos.training.classification import make_episode
+from lmos.training.facts import TRAINING_FAMILIES, make_fact, make_near_miss, make_update
+from lmos.training.stories import make_story
+from lmos.training.words import WordBank
+
+rng, words = random.Random(0), WordBank(held_out=False, wild=["lantern", "sorrow", "tartan"])
+for _ in range(60):
+    fact = make_fact(rng, words, TRAINING_FAMILIES)
+    print(fact.statement, make_update(rng, words, fact).statement, make_near_miss(rng, words, fact))
+    print(make_story(rng, words, 12, num_questions=3), make_episode(rng, words))
+"""
 MOVE = re.compile(r"(\w+) (?:\w+ )+(?:to|in) the (\w+)\.")
 TAKE = re.compile(r"(\w+) (?:took|got|grabbed|picked up) the (\w+)")
 DROP = re.compile(r"(\w+) (?:dropped|left|put down|discarded) the (\w+)")
@@ -163,6 +179,16 @@ def test_a_near_miss_is_the_same_relation_of_something_else() -> None:
         assert not all(name in statement for name in named)
         shared += any(name in statement for name in named)
     assert shared > 20
+
+
+def test_what_is_drawn_is_the_same_in_every_process() -> None:
+    drawn = []
+    for seed in "123":
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", DRAW_MUCH]
+        drawn.append(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True))
+    assert drawn[0].stdout
+    assert drawn[0].stdout == drawn[1].stdout == drawn[2].stdout
 
 
 def test_an_update_answers_the_same_question_differently() -> None:

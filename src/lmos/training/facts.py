@@ -545,8 +545,8 @@ def make_near_miss(rng: random.Random, words: WordBank, fact: Fact) -> str:
         statement = rng.choice(fact.origin.family.statements)
         slots = _slots(statement)
         fillers = {slot: words.draw(rng, kind) for slot, kind in slots.items()}
-        for slot in slots.keys() & old.keys():
-            if slot != fact.origin.asked and rng.random() < _SHARED:
+        for slot in slots:
+            if slot in old and slot != fact.origin.asked and rng.random() < _SHARED:
                 fillers[slot] = old[slot]
         if not set(named) <= set(fillers.values()):
             return _sentence(statement, fillers)
