@@ -29,11 +29,12 @@ from lmos.released import DEFAULT_MODEL, resolve_model
 from lmos.retriever import RetrievalConfig
 from lmos.session import make_manifest
 from lmos.training.alignment import align_scores
+from lmos.training.config import CompressionConfig
 from lmos.training.contexts import ContextSampler
 from lmos.training.data import DataConfig, TrainingData, read_data
 from lmos.training.facts import TRAINING_FAMILIES
 from lmos.training.loop import LoopConfig, run_loop
-from lmos.training.objective import CompressionConfig, CompressionObjective
+from lmos.training.objective import CompressionObjective
 from lmos.training.pretrain import PretrainObjective
 from lmos.training.train import BASE_MIXTURE
 

@@ -16,9 +16,10 @@ from lmos.scorers import query_vectors
 from lmos.session import make_manifest
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
+from lmos.training.config import CompressionConfig
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
-from lmos.training.objective import CompressionConfig, CompressionObjective
+from lmos.training.objective import CompressionObjective
 from lmos.training.truncation import live_nodes, with_gradients
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 4

@@ -10,9 +10,11 @@ import torch
 
 from lmos.model import BaseModel
 from lmos.session import make_manifest
+from lmos.training.answering import choose_leaves
+from lmos.training.config import CompressionConfig
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
-from lmos.training.objective import CompressionConfig, CompressionObjective
+from lmos.training.objective import CompressionObjective
 from lmos.training.rows import Row, read_rows
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 30
@@ -44,31 +46,26 @@ def gold(*places: int) -> torch.Tensor:
     return torch.eye(len(SCORES_N), dtype=torch.bool)[list(places)]
 
 
-def test_a_reading_on_policy_has_what_scores_best_and_says_if_gold_is_missing(
-    tiny_llama: BaseModel,
-) -> None:
-    own = objective(tiny_llama, on_policy_share=1.0, distractors=0)
+def test_a_reading_on_policy_has_what_scores_best_and_says_if_gold_is_missing() -> None:
+    own = replace(CONFIG, on_policy_share=1.0, distractors=0)
     for places, found, is_missed in (
         ((0,), [0], False),
         ((1,), [0], True),
         ((0, 2), [0, 2], False),
         ((0, 3), [0, 2], True),
     ):
-        assert own._choose(random.Random(0), SCORES_N, gold(*places)) == (found, is_missed)
+        assert choose_leaves(random.Random(0), SCORES_N, gold(*places), own) == (found, is_missed)
 
 
-def test_other_readings_have_the_gold_and_the_wrong_ones_that_score_highest(
-    tiny_llama: BaseModel,
-) -> None:
-    forced = objective(tiny_llama)
+def test_other_readings_have_the_gold_and_the_wrong_ones_that_score_highest() -> None:
     rng = random.Random(0)
     for _ in range(20):
-        chosen, is_missed = forced._choose(rng, SCORES_N, gold(1))
+        chosen, is_missed = choose_leaves(rng, SCORES_N, gold(1), CONFIG)
         assert not is_missed
         assert chosen[-1] == 1
         assert chosen[:-1] == [0, 2, 3][: len(chosen) - 1]
-    missing = objective(tiny_llama, miss_share=1.0)
-    chosen, is_missed = missing._choose(rng, SCORES_N, gold(1))
+    missing = replace(CONFIG, miss_share=1.0)
+    chosen, is_missed = choose_leaves(rng, SCORES_N, gold(1), missing)
     assert is_missed
     assert 1 not in chosen
 

@@ -13,14 +13,16 @@ from lmos.model import BaseModel
 from lmos.scorers import query_room
 from lmos.session import make_manifest
 from lmos.training.alignment import align_scores
+from lmos.training.config import CompressionConfig
 from lmos.training.contexts import ContextSampler, hide_facts, quote_questions
 from lmos.training.corpus import Document, PassageSampler, is_held_out, read_documents
 from lmos.training.data import DataConfig, read_data
 from lmos.training.facts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, make_facts
 from lmos.training.initial import write_induction_heads
-from lmos.training.objective import CompressionConfig, CompressionObjective, info_nce
+from lmos.training.objective import CompressionObjective
 from lmos.training.pretrain import IGNORE, Curriculum, PretrainConfig, PretrainObjective, _pack
 from lmos.training.questions import PassageQuestion, read_fairytaleqa, read_squad
+from lmos.training.routing import info_nce
 from lmos.training.words import HELD_OUT_WORDS, WordBank
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lmos.errors import ConfigError
-from lmos.training.objective import CompressionConfig
+from lmos.training.config import CompressionConfig
 
 _MEMORY = 0.9
 
