@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmos.errors import DataError
+from lmos.errors import ConfigError, DataError
 from lmos.model import BaseModel
-from lmos.scorers import query_room
+from lmos.scorers import query_room, query_vectors
 from lmos.session import make_manifest
+from lmos.training import growth
 from lmos.training.alignment import align_scores
 from lmos.training.config import CompressionConfig
 from lmos.training.contexts import ContextSampler, hide_facts, quote_questions
@@ -167,6 +168,52 @@ def test_written_induction_heads_copy_before_any_training(tokenizer_folder: Path
     assert is_right.float().mean() > 0.85
 
 
+def test_a_widened_model_does_what_it_did_until_its_new_heads_are_written(
+    tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = small_copier(tokenizer_folder)
+    model.is_trained = True
+    ids_T = torch.randint(600, (50,), generator=torch.Generator().manual_seed(0))
+    queries = [ids_T[:9].tolist()]
+    monkeypatch.setattr(growth, "_write_matching_heads", lambda *_: None)
+    wide = growth.widen(model)
+    with torch.no_grad():
+        expected, found = (
+            (
+                each.logits(each.forward(each.embed(ids_T)[None])),
+                query_vectors(each, queries, each.scoring_layer).norm(),
+                each.adapter.to_input_scale(each.forward(each.embed(ids_T)[None])).norm(),
+            )
+            for each in (model, wide)
+        )
+    assert wide.embedding_width == model.embedding_width + model.head_width
+    for before, after in zip(expected, found, strict=True):
+        torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3)
+
+
+def test_the_heads_that_are_written_see_whom_a_place_is_about(tokenizer_folder: Path) -> None:
+    wide = growth.widen(small_copier(tokenizer_folder))
+    rng = random.Random(0)
+    right = 0
+    for _ in range(40):
+        one, two = ([rng.randrange(100, 600) for _ in range(4)] for _ in range(2))
+        noise = [[rng.randrange(100, 600) for _ in range(16)] for _ in range(3)]
+        ids = [*noise[0], *one, *noise[1], *two, *noise[2], *one]
+        mask = torch.ones(1, len(ids), len(ids), dtype=torch.bool).tril()
+        with torch.no_grad():
+            state = wide.attention(
+                wide.embed(torch.tensor(ids))[None], mask, torch.arange(len(ids))[None], layer=1
+            )
+        scores_T = state.keys_BGTd[0, -1] @ state.queries_BHTd[0, -1, -1]
+        right += bool(scores_T[19] > scores_T[39])
+    assert right > 35
+
+
+def test_a_model_that_cannot_be_widened_is_refused(tiny_llama: BaseModel) -> None:
+    with pytest.raises(ConfigError, match="attention_bias"):
+        growth.widen(tiny_llama)
+
+
 def test_aligned_scores_measure_likeness(tokenizer_folder: Path) -> None:
     model = small_copier(tokenizer_folder)
     align_scores(model)
@@ -229,7 +276,9 @@ def test_several_questions_follow_one_text_each_with_its_answer(
     tokenizer_folder: Path, passages: PassageSampler
 ) -> None:
     model = small_copier(tokenizer_folder)
-    objective = PretrainObjective(model, passages, [], PretrainConfig(unknown_share=0.0), seed=0)
+    objective = PretrainObjective(
+        model, passages, [], PretrainConfig(unknown_share=0.0, recall_share=0.0), seed=0
+    )
     objective.curriculum.num_facts = 8
     several = 0
     for seed in range(30):

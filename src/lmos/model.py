@@ -112,18 +112,22 @@ class BaseModel(Transformer):
         Raises:
             ModelError: No such architecture, no tokenizer, or it cannot be used.
         """
-        values = dict(config)
         tokenizer = _load_tokenizer(str(tokenizer_folder), trust_remote_code=False)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            try:
-                hf_config = AutoConfig.for_model(**values)
-                module = AutoModelForCausalLM.from_config(
-                    hf_config, attn_implementation=ATTENTION_NAME, dtype=torch.float32
-                )
-            except Exception as error:
-                raise ModelError(f"no model for this config: {_reason(error)}") from error
-        return cls(module, tokenizer, str(values.get("name_or_path") or values["model_type"]))
+        name = str(config.get("name_or_path") or config["model_type"])
+        return cls(_random_module(config, seed), tokenizer, name)
+
+    def with_shape(self, seed: int = 0, **shape: Any) -> BaseModel:
+        """A model with random weights, the same tokenizer, and another shape.
+
+        Args:
+            seed: Of the weights.
+            **shape: What differs in the config, by the names that transformers has for it.
+
+        Raises:
+            ModelError: There is no such model, or it cannot be used.
+        """
+        config = {**self.module.config.to_dict(), **shape}
+        return BaseModel(_random_module(config, seed), self._tokenizer, self.name)
 
     # What it is
 
@@ -372,6 +376,19 @@ def _load_config(name: str, trust_remote_code: bool) -> Any:
         return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     except Exception as error:
         raise ModelError(f"no model config in {name}: {first_line(error)}") from error
+
+
+def _random_module(config: Mapping[str, Any], seed: int) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            return AutoModelForCausalLM.from_config(
+                AutoConfig.for_model(**config),
+                attn_implementation=ATTENTION_NAME,
+                dtype=torch.float32,
+            )
+        except Exception as error:
+            raise ModelError(f"no model for this config: {_reason(error)}") from error
 
 
 def _load_tokenizer(name: str, trust_remote_code: bool) -> Any:

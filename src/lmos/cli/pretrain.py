@@ -14,12 +14,14 @@ from lmos.cli.trainings import data_options, rate_options, run_options, training
 @data_options
 @run_options
 @click.option("--base", metavar="MODEL", help="Go on with this model, not from scratch.")
+@click.option("--widen", is_flag=True, help="Give that model another head in each layer first.")
 @click.option("--steps", default=1500, show_default=True, metavar="N", help="Optimiser steps.")
 @rate_options(learning_rate=3e-3, embedding_learning_rate=0.015, matrix_learning_rate=0.01)
 def pretrain(
     data: dict[str, Any],
     out: Path,
     base: str | None,
+    widen: bool,
     steps: int,
     checkpoint_every: int,
     seed: int,
@@ -36,6 +38,9 @@ def pretrain(
       lmos pretrain --data texts/ --out runs/base
       lmos pretrain --base runs/base/model --data texts/ --out runs/more --steps 1000
     """
+    if widen and base is None:
+        raise click.UsageError("--widen: expected --base MODEL with it, the model to widen")
+
     from lmos.training.data import DataConfig
     from lmos.training.loop import LoopConfig
     from lmos.training.optimizers import Rates
@@ -55,6 +60,7 @@ def pretrain(
             PretrainConfig(),
             loop,
             base=base,
+            is_widened=widen,
             resume=resume,
             progress=progress,
         )

@@ -55,7 +55,7 @@ def write_induction_heads(module: Any, embedding_std: float = 1.0, seed: int = 0
         layer.self_attn.o_proj.weight.mul_(_RANDOM_GAIN)
         layer.mlp.down_proj.weight.mul_(_RANDOM_GAIN)
     generator = torch.Generator().manual_seed(seed)
-    read, one_back, two_back, copy = _frames(width, head_width, 4, generator)
+    read, one_back, two_back, copy = frames(width, head_width, 4, generator)
     angles = module.model.rotary_emb.inv_freq.float()
     first, second = layers[0].self_attn, layers[1].self_attn
     for head, frame in enumerate((one_back, two_back)):
@@ -68,13 +68,21 @@ def write_induction_heads(module: Any, embedding_std: float = 1.0, seed: int = 0
     _write_induction_head(second, 1, one_back, two_back, copy, gain)
 
 
-def _frames(width: int, rank: int, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+def frames(width: int, rank: int, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
     """Subspaces at right angles to each other, each as `rank` orthonormal rows of `width` numbers.
 
     What one head writes into its subspace must not be read as what another wrote.
     """
     columns: Tensor = torch.linalg.qr(torch.randn(width, rank * count, generator=generator))[0]
     return tuple(columns.T.reshape(count, rank, width))
+
+
+def slow_pairs(rank: int) -> Tensor:
+    """Ones at the numbers of a head that rotation hardly turns, zeros elsewhere."""
+    slow, half = torch.zeros(rank), rank // 2
+    first = int(half * (1 - _SLOWEST_SHARE))
+    slow[first:half] = slow[half + first :] = 1
+    return slow
 
 
 def _write_previous_token_head(
@@ -101,12 +109,9 @@ def _write_induction_head(
 ) -> None:
     """Queries read one subspace here, keys another one there: match, and copy what stands there."""
     rank = len(here)
-    half = rank // 2
     rows = slice(head * rank, (head + 1) * rank)
-    # Only slowly turning pairs: matching must not depend on the distance.
-    slow = torch.zeros(rank)
-    first = int(half * (1 - _SLOWEST_SHARE))
-    slow[first:half] = slow[half + first :] = 1
+    # Matching must not depend on the distance.
+    slow = slow_pairs(rank)
     attention.q_proj.weight[rows] = _MATCH_GAIN * slow[:, None] * here
     attention.k_proj.weight[rows] = _MATCH_GAIN * slow[:, None] * there
     attention.v_proj.weight[rows] = copy

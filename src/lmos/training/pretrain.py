@@ -54,11 +54,14 @@ class PretrainConfig:
         text_share: Share of sequences of plain text.
         copy_share: Share of copy sequences once facts have begun.
         passage_share: Share of readings of real passages with their questions.
+        recall_share: Share of readings of key-value recall: facts of one relation, then the names
+            of each with what is told of it, without a question.
         story_share: Share of readings of stories.
         episode_share: Share of readings of in-context classification.
         update_share: Share of facts' readings in which the fact changes later.
         near_miss_share: Share of facts' readings with the same relation of others.
         drill_share: Share of facts' readings whose facts are all of one or two relations.
+        noise_share: Share of short readings with running text between the sentences.
         unknown_share: Share of readings whose fact is absent and whose answer says so.
         facts_after: Accuracy on copied tokens at which facts begin.
         advance_at: Accuracy of facts' answers at which the number of facts doubles.
@@ -74,11 +77,13 @@ class PretrainConfig:
     text_share: float = 0.04
     copy_share: float = 0.05
     passage_share: float = 0.03
+    recall_share: float = 0.1
     story_share: float = 0.35
     episode_share: float = 0.08
     update_share: float = 0.1
     near_miss_share: float = 0.3
     drill_share: float = 0.5
+    noise_share: float = 0.6
     unknown_share: float = 0.08
     facts_after: float = 0.6
     advance_at: float = 0.88
@@ -213,6 +218,9 @@ class PretrainObjective:
         if self._questions and share < config.passage_share:
             return self._passage_question(rng)
         share -= config.passage_share
+        if share < config.recall_share:
+            return self._recall(rng)
+        share -= config.recall_share
         if share < config.story_share:
             return self._story(rng, room)
         share -= config.story_share
@@ -268,6 +276,21 @@ class PretrainObjective:
         passage = self._among_noise(rng, told, asked[0][0], room)
         return self._read("facts", asked, passage)
 
+    def _recall(self, rng: random.Random) -> _Sample:
+        """Facts of one relation, then what each names and its answer: who is meant must match."""
+        num_facts = rng.randint(2, max(2, min(8, self.curriculum.num_facts)))
+        (family,) = rng.sample(_FAMILIES, 1)
+        facts = make_facts(rng, self._words, [family], num_facts)
+        ids = self._encode("".join(f"{fact.statement}\n" for fact in facts))
+        targets = [IGNORE] * len(ids)
+        for fact in rng.sample(facts, num_facts):
+            _, _, *named = fact.key
+            prompt = self._encode(f"{', '.join(named)}:")
+            reply = [*self._encode(answer_text(fact.answer)), self._end]
+            ids += prompt + reply
+            targets += [IGNORE] * len(prompt) + reply
+        return _Sample(ids, targets, "recall")
+
     def _num_questions(self, rng: random.Random) -> int:
         """One, as in use, or many, so that a text teaches more."""
         return 1 if rng.random() < 0.3 else _MAX_QUESTIONS
@@ -295,7 +318,7 @@ class PretrainObjective:
         parts = list(sentences)
         if room > self._config.window:
             num_noises = rng.randint(2, room // _NOISE_TOKENS)
-        elif self.curriculum.num_facts > 1 and rng.random() < 0.6:
+        elif self.curriculum.num_facts > 1 and rng.random() < self._config.noise_share:
             num_noises = rng.randint(1, 3)
         else:
             num_noises = 0
@@ -382,7 +405,7 @@ def _pack(batch: Sequence[Sequence[_Sample]], window: int) -> _Rows:
     return _Rows(ids_BT, targets_BT, tasks_BT, positions_BT, mask_BTT)
 
 
-_TASKS = ("text", "copy", "facts", "passages", "stories", "episodes")
+_TASKS = ("text", "copy", "recall", "facts", "passages", "stories", "episodes")
 _MAX_READINGS = 12
 _MAX_QUESTIONS = 6
 _NOISE_TOKENS = 48

@@ -17,6 +17,7 @@ from lmos.training.checkpoint import write_folder
 from lmos.training.curves import write_curves
 from lmos.training.data import DataConfig, TrainingData, describe, read_data
 from lmos.training.facts import TRAINING_FAMILIES, make_facts
+from lmos.training.growth import widen
 from lmos.training.initial import write_induction_heads
 from lmos.training.loop import LoopConfig, Progress, run_loop
 from lmos.training.pretrain import PretrainConfig, PretrainObjective
@@ -67,6 +68,7 @@ def pretrain(
     loop: LoopConfig,
     *,
     base: str | None = None,
+    is_widened: bool = False,
     resume: bool = False,
     progress: Progress = lambda step, metrics: None,
 ) -> None:
@@ -79,6 +81,7 @@ def pretrain(
         loop: Steps, rates and seed.
         base: Model folder or name to start from, at the end of the curriculum; whatever it has
             learned besides is kept.
+        is_widened: Whether that model first gets another head in each layer, see `growth`.
         resume: Go on with the run that `out` holds.
         progress: Told after every step.
 
@@ -89,10 +92,20 @@ def pretrain(
     """
     require_folder(out, resume=resume)
     data = read_data(data_config)
-    settings = {"base": base, "mixture": asdict(mixture), "loop": asdict(loop)}
-    settings = {"command": "pretrain", **settings, "data": describe(data_config, data)}
+    settings = {
+        "command": "pretrain",
+        "base": base,
+        "is_widened": is_widened,
+        "mixture": asdict(mixture),
+        "loop": asdict(loop),
+        "data": describe(data_config, data),
+    }
     record_run(out, settings, resume=resume)
-    model = _new_model(data, out, loop.seed) if base is None else _load_model(base)
+    if base is None:
+        model = _new_model(data, out, loop.seed)
+    else:
+        model = _load_model(base)
+        model = widen(model) if is_widened else model
     objective = PretrainObjective(model, data.passages, data.questions, mixture, loop.seed)
     if base is not None:
         objective.curriculum.num_facts = mixture.max_facts
