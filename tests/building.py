@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor
 
 from lmos.builder import SourceText, TreeBuilder
@@ -22,6 +23,14 @@ RATIOS = (4, 2, 2)
 WINDOWS = (24, 4, 4)
 WORDS = ["fox", "dog", "the", "sleeps", "a", "jumps", "déjà", "世界", "🌍", "42", "Mr.", "over"]
 VECTORS = ("keys", "embeddings")
+PIECES = st.lists(
+    st.one_of(
+        st.sampled_from(["\n", ". ", "x" * 30, "🌍" * 9, "世" * 20, "A. ", "\n\n\n", " " * 30]),
+        st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join),
+    ),
+    max_size=8,
+).map("".join)
+"""Texts with all that is hard to cut."""
 
 
 def small_manifest(model: BaseModel, **changes: Any) -> Manifest:
@@ -65,6 +74,14 @@ def filled_store(model: BaseModel, **texts: str) -> MemoryStore:
     for second, (name, text) in enumerate(texts.items()):
         put(store, model, name, text, time=float(second))
     return store
+
+
+def num_compressed(store: AbstractStore, model: BaseModel, **texts: str) -> int:
+    """Tokens of text that are compressed to give some sources their new text."""
+    told: list[int] = []
+    sources = [SourceText(name, text.encode()) for name, text in texts.items()]
+    TreeBuilder(model, store.manifest).build(store, sources, told.append)
+    return sum(told)
 
 
 def assert_same_content(left: AbstractStore, right: AbstractStore) -> None:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from building import (
+    PIECES,
     WINDOWS,
-    WORDS,
     assert_same_content,
     children_of,
     extend,
@@ -103,15 +103,6 @@ def test_a_tree_grown_word_by_word_is_whole_after_every_word(
     assert_same_content(store, filled_store_like(store, tiny_llama, text))
 
 
-PIECES = st.lists(
-    st.one_of(
-        st.sampled_from(["\n", ". ", "x" * 30, "🌍" * 9, "世" * 20, "A. ", "\n\n\n", " " * 30]),
-        st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join),
-    ),
-    max_size=8,
-).map("".join)
-
-
 @given(PIECES, PIECES, PIECES, PIECES)
 @settings(deadline=None, max_examples=40)
 def test_an_edit_anywhere_makes_the_tree_of_the_new_text(
@@ -146,59 +137,6 @@ def test_extending_by_any_text_makes_the_tree_of_the_whole(
     extend(grown, tiny_llama, "a", more)
     extend(grown, tiny_llama, "a", last)
     assert_same_content(grown, filled_store(tiny_llama, a=text + more + last))
-
-
-def num_compressed(store: AbstractStore, model: BaseModel, **texts: str) -> int:
-    """Tokens of text that are compressed to give some sources their new text."""
-    told: list[int] = []
-    sources = [SourceText(name, text.encode()) for name, text in texts.items()]
-    TreeBuilder(model, store.manifest).build(store, sources, told.append)
-    return sum(told)
-
-
-def test_an_early_edit_compresses_the_windows_around_it(
-    store: AbstractStore, tiny_llama: BaseModel
-) -> None:
-    text = prose(400, seed=3)
-    source = put(store, tiny_llama, "a", text)
-    place = text.index(". ", 60) + 2
-    edited = text[:place] + "New here. " + text[place:]
-    assert 0 < num_compressed(store, tiny_llama, a=edited) < source.num_tokens / 4
-    put(store, tiny_llama, "a", edited)
-    assert_same_content(store, filled_store_like(store, tiny_llama, edited))
-    # What is there and comes again elsewhere is not compressed either.
-    assert num_compressed(store, tiny_llama, a=edited * 2) < source.num_tokens / 2
-
-
-def test_identical_windows_are_compressed_once(store: AbstractStore, tiny_llama: BaseModel) -> None:
-    once = num_compressed(store, tiny_llama, a=TEXT)
-    assert once > 0
-    assert num_compressed(store, tiny_llama, a=TEXT, b=TEXT) == once
-    sources = [SourceText(name, TEXT.encode()) for name in "ab"]
-    left, right = TreeBuilder(tiny_llama, store.manifest).build(store, sources)
-    for mine, other in zip(left.levels, right.levels, strict=True):
-        assert mine.children == other.children
-        assert torch.equal(mine.embeddings, other.embeddings)
-
-
-def test_a_text_under_another_name_is_not_compressed_again(
-    store: AbstractStore, tiny_llama: BaseModel
-) -> None:
-    put(store, tiny_llama, "other", TEXT[::-1])
-    put(store, tiny_llama, "old name", TEXT)
-    assert num_compressed(store, tiny_llama, **{"new name": TEXT}) == 0
-    new = put(store, tiny_llama, "new name", TEXT)
-    expected = filled_store_like(store, tiny_llama, TEXT)
-    store.delete_source("old name")
-    store.delete_source("other")
-    ids = [node_id for node_id in store.level_ids(1) if node_id.source_id == new.source_id]
-    torch.testing.assert_close(
-        store.embeddings(ids).float(),
-        expected.embeddings(expected.level_ids(1)).float(),
-        rtol=0,
-        atol=0.03,
-    )
-    assert store.verify() == []
 
 
 class WatchedStore(MemoryStore):

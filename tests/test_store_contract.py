@@ -232,15 +232,29 @@ def test_a_missing_source_is_named_with_similar_ones(store: AbstractStore) -> No
             read(7)
 
 
-def test_a_twin_has_the_same_text_to_the_byte(store: AbstractStore) -> None:
-    source = put_text(store, "a", b"", TEXT)
-    put_text(store, "b", b"", TEXT[:-1])
-    assert store.find_twin(TEXT) == source
-    assert store.find_twin(TEXT[:-1]) == store.source("b")
-    assert store.find_twin(TEXT[::-1]) is None
-    assert store.find_twin(b"") is None
+def test_a_window_is_found_in_any_source_that_has_its_tokens(store: AbstractStore) -> None:
+    text = bytes(range(200))
+    first, *_, last = tree_of(text).windows
+    strange = (*first.token_ids[:-1], 255)
+    assert store.find_windows([first.token_ids]) == {}
+    a = put_text(store, "a", b"", text)
+    found = store.find_windows([first.token_ids, last.token_ids, strange, ()])
+    assert found == {
+        first.token_ids: (a.source_id, first.byte_span),
+        last.token_ids: (a.source_id, last.byte_span),
+    }
+    b = put_text(store, "b", b"", text)
     store.delete_source("a")
-    assert store.find_twin(TEXT) is None
+    assert store.find_windows([first.token_ids]) == {
+        first.token_ids: (b.source_id, first.byte_span)
+    }
+    put_text(store, "b", text, text[:100])
+    assert store.find_windows([first.token_ids, last.token_ids]).keys() == {first.token_ids}
+    with suppress(ZeroDivisionError), store.changes():
+        store.delete_source("b")
+        assert store.find_windows([first.token_ids]) == {}
+        raise ZeroDivisionError
+    assert store.find_windows([first.token_ids]).keys() == {first.token_ids}
 
 
 def test_a_deleted_source_is_gone_and_its_id_is_not_used_again(store: AbstractStore) -> None:

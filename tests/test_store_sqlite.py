@@ -190,6 +190,28 @@ def test_an_older_format_is_migrated_by_a_writer(
     SQLiteStore.open(path, read_only=True).close()
 
 
+def test_windows_are_found_by_an_index_that_a_writer_makes_if_it_lacks(path: Path) -> None:
+    plan = f"EXPLAIN QUERY PLAN {tables.FIND_WINDOW}".replace("?1", "x'00'")
+    assert "USING INDEX windows_by_ends" in str(run_sql(path, plan))
+    run_sql(path, "DROP INDEX windows_by_ends")
+    with SQLiteStore.open(path, read_only=True) as store:
+        (window, *_) = store.windows(1)
+        place = (1, window.byte_span)
+        assert store.find_windows([window.token_ids]) == {window.token_ids: place}
+    with SQLiteStore.open(path) as store:
+        assert store.find_windows([window.token_ids]) == {window.token_ids: place}
+        assert store.verify() == []
+    assert "USING INDEX windows_by_ends" in str(run_sql(path, plan))
+
+
+def test_a_damaged_window_is_not_found(path: Path) -> None:
+    with SQLiteStore.open(path) as store:
+        (window, *_) = store.windows(1)
+    run_sql(path, "UPDATE windows SET byte_start = 2")
+    with SQLiteStore.open(path) as store:
+        assert store.find_windows([window.token_ids]) == {}
+
+
 # Readers and writers
 
 
@@ -527,6 +549,9 @@ def test_no_byte_of_what_is_forgotten_stays(tmp_path: Path, seed: int) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     data = path.read_bytes()
     assert len(gone) > 10
+    blobs = {window.token_ids for text in gone for window in tree_of(text).windows[:-1]}
+    blobs -= {window.token_ids for text in kept.values() for window in tree_of(text).windows}
+    assert not [ids for ids in blobs if np.array(ids, "<u4").tobytes() in data]
     for trace in gone:
         pieces = {trace[at : at + 12] for at in range(0, len(trace) - 11, 7)}
         assert not [piece for piece in pieces if piece in data]

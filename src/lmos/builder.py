@@ -7,7 +7,7 @@ with a patch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -20,7 +20,7 @@ from lmos.compressor import Compressor
 from lmos.masks import PADDING
 from lmos.model import BaseModel
 from lmos.nodes import NodeId, Source, Span
-from lmos.reuse import known_windows
+from lmos.reuse import WindowNodes, known_windows
 from lmos.scorers import node_keys
 from lmos.segments import SegmentConfig, Window, WindowContent, iter_windows
 from lmos.store import AbstractStore, LevelPatch, Manifest, SourcePatch, WindowRecord
@@ -64,8 +64,6 @@ class _WindowPlan:
     node_start: int
     num_final: int
     windows: list[Window]
-    known: Mapping[WindowContent, Tensor]
-    """Nodes of windows that the store has already, elsewhere in the source or in its twin."""
 
 
 class TreeBuilder:
@@ -93,10 +91,9 @@ class TreeBuilder:
     ) -> list[SourcePatch]:
         """Make the patches that give each source its new text. Nothing is written.
 
-        Windows that the new text leaves as they were are kept, and those that it only moves are
-        taken from the store: an append costs the tail alone, an edit the windows around it.
-        Windows that are the same in several places are compressed once, and not at all if the
-        store has a source with the same text.
+        Windows that the new text leaves as they were are kept: an append costs the tail alone, an
+        edit the windows around it. Windows that are the same in several places are compressed
+        once, and not at all if they stand in any source of the store already.
 
         Args:
             store: Holds what was there before; a source that it lacks is new.
@@ -137,7 +134,6 @@ class TreeBuilder:
             node_start,
             node_start,
             self._cut(text, start),
-            {},
         )
         return self._patches(store, [plan], progress)[0]
 
@@ -146,7 +142,7 @@ class TreeBuilder:
     ) -> list[SourcePatch]:
         """Compress what is planned, level by level."""
         ids = [plan.source_id for plan in plans]
-        levels = [[level] for level in self._compress_text(plans, progress)]
+        levels = [[level] for level in self._compress_text(store, plans, progress)]
         for level in range(2, self._manifest.num_levels + 1):
             below = [built[-1] for built in levels]
             above = self._compress_nodes(store, ids, below, level)
@@ -181,9 +177,6 @@ class TreeBuilder:
         start = records[-1].byte_span.stop if records else 0
         num_tokens = sum(len(record.token_ids) for record in records)
         text = source.text[start:]
-        windows = self._cut(text, start)
-        # A text that comes again under another name, as when a file is renamed, is there already.
-        like = found or store.find_twin(source.text)
         return _WindowPlan(
             found.source_id if found is not None else None,
             start,
@@ -192,8 +185,7 @@ class TreeBuilder:
             num_tokens,
             sum(record.num_nodes for record in records),
             sum(record.num_nodes for record in records if record.is_sealed),
-            windows,
-            {} if like is None else known_windows(store, like.source_id, windows),
+            self._cut(text, start),
         )
 
     def _cut(self, text: bytes, start: int) -> list[Window]:
@@ -201,14 +193,13 @@ class TreeBuilder:
         score = partial(score_borders, self._model, self._segments)
         return list(iter_windows(text.decode(), self._model.encode, self._segments, start, score))
 
-    def _compress_text(self, plans: Sequence[_WindowPlan], progress: Progress) -> list[_Level]:
-        """Level 1 of every plan; what is the same in several windows is compressed once."""
-        nodes: dict[WindowContent, Tensor] = {}
-        for plan in plans:
-            device = self._model.device
-            nodes.update({each: nodes_SD.to(device) for each, nodes_SD in plan.known.items()})
+    def _compress_text(
+        self, store: AbstractStore, plans: Sequence[_WindowPlan], progress: Progress
+    ) -> list[_Level]:
+        """Level 1 of every plan; what the store has, or several windows share, is made once."""
         contents = dict.fromkeys(window.content for plan in plans for window in plan.windows)
-        self._compress_windows([each for each in contents if each not in nodes], nodes, progress)
+        nodes = known_windows(store, contents)
+        nodes |= self._compress_windows([each for each in contents if each not in nodes], progress)
         levels = []
         for plan in plans:
             level = _Level(plan.node_start, plan.num_final)
@@ -216,29 +207,29 @@ class TreeBuilder:
             for window in plan.windows:
                 level.children += [Span(token + s.start, token + s.stop) for s in window.spans]
                 level.byte_spans += [window.byte_span_of(span) for span in window.spans]
-                level.embeddings.append(nodes[window.content])
+                level.embeddings.append(nodes[window.content].embeddings_SD.to(self._model.device))
+                level.keys.append(nodes[window.content].keys_SK.to(self._model.device))
                 token += len(window.token_ids)
                 level.num_final += len(window.spans) if window.is_sealed else 0
             levels.append(level)
-        self._add_keys(levels, 1)
         return levels
 
     def _compress_windows(
-        self,
-        contents: Sequence[WindowContent],
-        nodes: dict[WindowContent, Tensor],
-        progress: Progress,
-    ) -> None:
-        """Put the nodes of distinct windows into `nodes`; windows of all sources share batches."""
+        self, contents: Sequence[WindowContent], progress: Progress
+    ) -> dict[WindowContent, WindowNodes]:
+        """Nodes of distinct windows; those of all sources share batches."""
+        nodes: list[Tensor] = []
         for batch in _chunks(contents, max(1, self._batch_items // self._segments.window)):
             ids_BT, spans_BT = (part.to(self._model.device) for part in pad_windows(batch))
             num_spans = max(len(spans) for _, spans in batch)
             nodes_BSD = self._compressor.compress(
                 self._model.embed(ids_BT), spans_BT, num_spans, level=1
             )
-            for content, nodes_SD in zip(batch, nodes_BSD, strict=True):
-                nodes[content] = rounded(nodes_SD[: len(content[1])], self._dtype)
+            for (_, spans), nodes_SD in zip(batch, nodes_BSD, strict=True):
+                nodes.append(rounded(nodes_SD[: len(spans)], self._dtype))
             progress(sum(len(token_ids) for token_ids, _ in batch))
+        pairs = zip(nodes, self._keys(nodes, 1), strict=True)
+        return dict(zip(contents, map(WindowNodes._make, pairs), strict=True))
 
     def _compress_nodes(
         self, store: AbstractStore, ids: Sequence[int | None], below: Sequence[_Level], level: int
@@ -262,15 +253,18 @@ class TreeBuilder:
                     built.children.append(Span(child + span.start, child + span.stop))
                     covered = bytes_N[offset + span.start : offset + span.stop]
                     built.byte_spans.append(Span(covered[0].start, covered[-1].stop))
+        nodes: list[Tensor] = []
         for batch in _chunks(jobs, max(1, self._batch_items // window)):
             order_T = torch.arange(window, device=self._model.device)
             spans_BT = order_T.div(ratio, rounding_mode="floor").expand(len(batch), -1)
             nodes_BSD = self._compressor.compress(
                 torch.stack([items_TD for _, items_TD in batch]), spans_BT, len(spans), level
             )
-            for (built, _), nodes_SD in zip(batch, nodes_BSD, strict=True):
-                built.embeddings.append(rounded(nodes_SD, self._dtype))
-        self._add_keys(levels, level)
+            nodes.extend(rounded(nodes_BSD, self._dtype))
+        keys = self._keys(nodes, level)
+        for (built, _), nodes_SD, keys_SK in zip(jobs, nodes, keys, strict=True):
+            built.embeddings.append(nodes_SD)
+            built.keys.append(keys_SK)
         return levels
 
     def _items(
@@ -287,17 +281,15 @@ class TreeBuilder:
             byte_spans = [node.byte_span for node in store.nodes(stored)] + byte_spans
         return torch.cat(items), byte_spans
 
-    def _add_keys(self, levels: Sequence[_Level], level: int) -> None:
-        new = [nodes_ND for built in levels for nodes_ND in built.embeddings]
-        if not new:
-            return
+    def _keys(self, nodes: Sequence[Tensor], level: int) -> Sequence[Tensor]:
+        """Keys of groups of nodes, in the same groups."""
+        if not nodes:
+            return []
         keys = [
             node_keys(self._model, nodes_ND, level, self._manifest.scoring_layer)
-            for nodes_ND in torch.split(torch.cat(new), self._batch_items)
+            for nodes_ND in torch.split(torch.cat(list(nodes)), self._batch_items)
         ]
-        sizes = [sum(map(len, built.embeddings)) for built in levels]
-        for built, keys_NK in zip(levels, torch.split(torch.cat(keys), sizes), strict=True):
-            built.keys.append(rounded(keys_NK, self._dtype))
+        return torch.split(rounded(torch.cat(keys), self._dtype), list(map(len, nodes)))
 
     def _patch(self, level: _Level) -> LevelPatch:
         width, key_width = self._manifest.embedding_width, self._manifest.key_width

@@ -1,6 +1,6 @@
 """Context stores: one contract, kept in memory (with gradients) or in one SQLite file."""
 
-from lmos.store.base import AbstractStore, LevelPatch, SourcePatch, WindowRecord
+from lmos.store.base import AbstractStore, LevelPatch, SourcePatch, WindowPlace, WindowRecord
 from lmos.store.manifest import Manifest
 
 __all__ = [
@@ -8,5 +8,6 @@ __all__ = [
     "LevelPatch",
     "Manifest",
     "SourcePatch",
+    "WindowPlace",
     "WindowRecord",
 ]

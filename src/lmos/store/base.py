@@ -14,10 +14,11 @@ its last child ends, that of a window where its last node's ends; the windows co
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -48,6 +49,13 @@ class WindowRecord:
     byte_span: Span
     is_sealed: bool
     num_nodes: int
+
+
+class WindowPlace(NamedTuple):
+    """Where a window stands: its source, and its text there."""
+
+    source_id: int
+    byte_span: Span
 
 
 @dataclass(frozen=True)
@@ -134,10 +142,6 @@ class AbstractStore(abc.ABC):
         """One source by name, or `None` if there is none of it."""
 
     @abc.abstractmethod
-    def find_twin(self, text: bytes) -> Source | None:
-        """A source with exactly this text, whatever its name, or `None` if there is none."""
-
-    @abc.abstractmethod
     def source_by_id(self, source_id: int) -> Source:
         """One source by id.
 
@@ -187,6 +191,16 @@ class AbstractStore(abc.ABC):
 
         Returns:
             The number of the first of them, and all of them in order.
+        """
+
+    @abc.abstractmethod
+    def find_windows(
+        self, token_ids: Collection[tuple[int, ...]]
+    ) -> dict[tuple[int, ...], WindowPlace]:
+        """Windows with exactly these tokens, in whatever source; costs the same at any size.
+
+        Returns:
+            One place for each that some source has. Rows that are damaged are not found.
         """
 
     @abc.abstractmethod

@@ -15,7 +15,7 @@ import apsw
 
 from lmos.errors import StoreError, StoreExists, StoreLocked, StoreMismatch, StoreNotFound
 from lmos.store.faults import store_errors
-from lmos.store.migrations import APPLICATION_ID, is_current, migrate
+from lmos.store.migrations import APPLICATION_ID, index_windows, is_current, migrate
 
 PAGE_BYTES = 16 * 1024
 BUSY_MILLISECONDS = 2000
@@ -120,6 +120,9 @@ def connect_to_write(path: Path) -> apsw.Connection:
             if not is_newest:
                 with db:
                     migrate(db)
+        # A store that is damaged or has no room opens without, to be repaired or to forget.
+        with suppress(apsw.Error):
+            index_windows(db)
     except BaseException:
         db.close()
         raise
@@ -172,6 +175,7 @@ def _write_first_pages(db: apsw.Connection, fill: Callable[[apsw.Connection], No
     db.pragma("synchronous", "full")
     with db:
         migrate(db)
+        index_windows(db)
         fill(db)
     db.pragma("journal_mode", "wal")
 

@@ -8,7 +8,7 @@ For training and tests. Knows neither models nor disks.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
@@ -18,7 +18,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lmos.nodes import NodeId, NodeIds, Source, Span
-from lmos.store.base import AbstractStore, LevelPatch, SourcePatch, Spans, WindowRecord
+from lmos.store.base import (
+    AbstractStore,
+    LevelPatch,
+    SourcePatch,
+    Spans,
+    WindowPlace,
+    WindowRecord,
+)
 from lmos.store.blocks import SPAN_NUMBERS, patch_spans
 from lmos.store.invariants import TreeTail, find_faults
 from lmos.store.manifest import Manifest
@@ -71,12 +78,14 @@ class MemoryStore(AbstractStore):
         self._version = 0
         self._next_source_id = 1
         self._trees: dict[int, _Tree] = {}
+        # Of the tokens of each window, every place where they stand.
+        self._places: dict[tuple[int, ...], tuple[WindowPlace, ...]] = {}
 
     def copy(self) -> MemoryStore:
         """A store with the same content, which changes on its own; tensors are shared."""
         twin = MemoryStore(self._manifest)
         twin._version, twin._next_source_id = self._version, self._next_source_id
-        twin._trees = dict(self._trees)
+        twin._trees, twin._places = dict(self._trees), dict(self._places)
         return twin
 
     @property
@@ -93,11 +102,11 @@ class MemoryStore(AbstractStore):
 
     @contextmanager
     def changes(self) -> Iterator[None]:
-        before = (dict(self._trees), self._version, self._next_source_id)
+        before = self.copy()
         try:
             yield
         except BaseException:
-            self._trees, self._version, self._next_source_id = before
+            vars(self).update(vars(before))
             raise
 
     def sources(self) -> list[Source]:
@@ -111,10 +120,6 @@ class MemoryStore(AbstractStore):
 
     def find_source(self, name: str) -> Source | None:
         return next((source for source in self.sources() if source.name == name), None)
-
-    def find_twin(self, text: bytes) -> Source | None:
-        trees = self._trees.values()
-        return next((tree.record.source for tree in trees if tree.text == text), None)
 
     def source_by_id(self, source_id: int) -> Source:
         return self._tree(source_id).record.source
@@ -142,12 +147,16 @@ class MemoryStore(AbstractStore):
             windows=(*tree.windows[: patch.window_start], *patch.windows),
             levels=tuple(level.patched(part) for level, part in pairs),
         )
+        self._move_windows(
+            record.source.source_id, tree.windows[patch.window_start :], patch.windows
+        )
         self._next_source_id = max(self._next_source_id, record.source.source_id + 1)
         self._version += 1
         return record.source
 
     def delete_source(self, name: str) -> None:
-        del self._trees[self.source(name).source_id]
+        source_id = self.source(name).source_id
+        self._move_windows(source_id, self._trees.pop(source_id).windows, ())
         self._version += 1
 
     def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
@@ -159,6 +168,11 @@ class MemoryStore(AbstractStore):
         while start and not windows[start - 1].is_sealed:
             start -= 1
         return start, list(windows[start:])
+
+    def find_windows(
+        self, token_ids: Collection[tuple[int, ...]]
+    ) -> dict[tuple[int, ...], WindowPlace]:
+        return {ids: self._places[ids][0] for ids in token_ids if ids in self._places}
 
     def text(self, source_id: int, byte_span: Span | None = None) -> bytes:
         text = self._tree(source_id).text
@@ -209,6 +223,19 @@ class MemoryStore(AbstractStore):
             torch.empty(0, self._manifest.key_width),
         )
         return _Tree(record, b"", (), (level,) * self._manifest.num_levels)
+
+    def _move_windows(
+        self, source_id: int, old: Sequence[WindowRecord], new: Sequence[WindowRecord]
+    ) -> None:
+        """Windows `old` of a source made place for `new`."""
+        for window in old:
+            place = WindowPlace(source_id, window.byte_span)
+            others = tuple(each for each in self._places.pop(window.token_ids) if each != place)
+            if others:
+                self._places[window.token_ids] = others
+        for window in new:
+            place = WindowPlace(source_id, window.byte_span)
+            self._places[window.token_ids] = (*self._places.get(window.token_ids, ()), place)
 
     def _level(self, node_id: NodeId) -> _Level:
         tree = self._trees.get(node_id.source_id)

@@ -62,6 +62,12 @@ def create_first_tables(db: apsw.Connection) -> None:
     db.execute(_FIRST_TABLES)
 
 
+_WINDOW_INDEX = """
+CREATE INDEX IF NOT EXISTS windows_by_ends
+ON windows (substr(token_ids, 1, 32), substr(token_ids, -32))
+"""
+
+
 MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create_first_tables,)
 
 
@@ -71,6 +77,11 @@ def migrate(db: apsw.Connection) -> None:
     for number, step in enumerate(MIGRATIONS[done:], done + 1):
         step(db)
         db.pragma("user_version", number)
+
+
+def index_windows(db: apsw.Connection) -> None:
+    """Have windows found by how they begin and end. No content, so no format of its own."""
+    db.execute(_WINDOW_INDEX)
 
 
 def is_current(db: apsw.Connection, path: str) -> bool:

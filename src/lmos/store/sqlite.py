@@ -9,7 +9,7 @@ relevant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from os import PathLike
@@ -24,7 +24,7 @@ from lmos.errors import StoreCorrupt, StoreError, StoreFull
 from lmos.nodes import NodeId, NodeIds, Source, Span
 from lmos.store import tables
 from lmos.store.audit import find_store_faults
-from lmos.store.base import AbstractStore, SourcePatch, Spans, WindowRecord
+from lmos.store.base import AbstractStore, SourcePatch, Spans, WindowPlace, WindowRecord
 from lmos.store.blocks import (
     SPANS,
     TEXT,
@@ -183,14 +183,6 @@ class SQLiteStore(AbstractStore):
             record = _find_named(db, name)
         return None if record is None else record.source
 
-    def find_twin(self, text: bytes) -> Source | None:
-        with self._transaction(_READ) as db:
-            for record in tables.iter_sources_of_size(db, len(text)):
-                source = record.source
-                if tables.read_items(db, TEXT, source.source_id, 0, 0, len(text)) == text:
-                    return source
-        return None
-
     def source_by_id(self, source_id: int) -> Source:
         with self._transaction(_READ) as db:
             return _source_with_id(db, source_id).source
@@ -316,6 +308,13 @@ class SQLiteStore(AbstractStore):
             record = _source_with_id(db, source_id)
             windows = tables.read_open_windows(db, source_id, record.num_windows)
         return record.num_windows - len(windows), windows
+
+    def find_windows(
+        self, token_ids: Collection[tuple[int, ...]]
+    ) -> dict[tuple[int, ...], WindowPlace]:
+        with self._transaction(_READ) as db:
+            found = ((ids, tables.find_window(db, ids)) for ids in token_ids)
+            return {ids: place for ids, place in found if place is not None}
 
     def text(self, source_id: int, byte_span: Span | None = None) -> bytes:
         with self._transaction(_READ) as db:

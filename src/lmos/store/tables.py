@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from lmos.errors import StoreCorrupt
 from lmos.nodes import Source, Span
-from lmos.store.base import WindowRecord
+from lmos.store.base import WindowPlace, WindowRecord
 from lmos.store.blocks import BlockLayout, row_crc
 from lmos.store.records import SourceRecord
 
@@ -27,6 +28,10 @@ _SOURCE_COLUMNS = (
 _WINDOW_COLUMNS = (
     "source_id, window, byte_start, byte_stop, is_sealed, num_nodes, token_ids, token_bytes"
 )
+# In the words of the index `windows_by_ends`, so that SQLite uses it.
+FIND_WINDOW = f"""SELECT {_WINDOW_COLUMNS}, crc FROM windows WHERE token_ids = ?1
+                  AND substr(token_ids, 1, 32) = substr(?1, 1, 32)
+                  AND substr(token_ids, -32) = substr(?1, -32)"""
 
 
 @dataclass(frozen=True)
@@ -62,13 +67,6 @@ def write_head(db: apsw.Connection, head: Head) -> None:
 def iter_sources(db: apsw.Connection) -> Iterator[SourceRecord]:
     """All sources, in order of creation."""
     for row in db.execute(f"SELECT {_SOURCE_COLUMNS}, crc FROM sources ORDER BY source_id"):
-        yield _record_from_row(row)
-
-
-def iter_sources_of_size(db: apsw.Connection, num_bytes: int) -> Iterator[SourceRecord]:
-    """The sources with so many bytes of text, in order of creation."""
-    query = f"SELECT {_SOURCE_COLUMNS}, crc FROM sources WHERE num_bytes = ? ORDER BY source_id"
-    for row in db.execute(query, (num_bytes,)):
         yield _record_from_row(row)
 
 
@@ -176,6 +174,14 @@ def read_open_windows(db: apsw.Connection, source_id: int, stop: int) -> list[Wi
     return windows
 
 
+def find_window(db: apsw.Connection, token_ids: Sequence[int]) -> WindowPlace | None:
+    """A place where a window of just these tokens stands; rows that are damaged are passed over."""
+    for row in db.execute(FIND_WINDOW, (_token_blob(token_ids),)):
+        with suppress(StoreCorrupt):
+            return WindowPlace(row[0], _window_from_row(row).byte_span)
+    return None
+
+
 def _missing_windows(source_id: int, stop: int) -> StoreCorrupt:
     return StoreCorrupt(
         f"windows: source {source_id} lacks some of its windows, expected 0 to {stop - 1}"
@@ -191,13 +197,17 @@ def splice_windows(
         begin, stop = window.byte_span
         columns = (source_id, number, begin, stop, int(window.is_sealed), window.num_nodes)
         blobs = (
-            np.array(window.token_ids, dtype="<u4").tobytes(),
+            _token_blob(window.token_ids),
             (np.array(window.token_bytes, dtype=np.int64) - begin).astype("<u4").tobytes(),
         )
         db.execute(
             f"INSERT INTO windows ({_WINDOW_COLUMNS}, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*columns, *blobs, row_crc(columns, *blobs)),
         )
+
+
+def _token_blob(token_ids: Sequence[int]) -> bytes:
+    return np.array(token_ids, dtype="<u4").tobytes()
 
 
 def read_block(
