@@ -1,14 +1,15 @@
 """An index over the keys of one level of a store: near the best of millions without reading all.
 
 It lies in a file beside the store, is made from the store alone, and belongs to one version of it:
-a change of the store removes it. Only here is faiss imported, and only when an index is used. Knows
-keys; does not know who asks.
+a change of the store removes it, also one that comes while it is made. Only here is faiss imported,
+and only when an index is used. Knows keys; does not know who asks.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import warnings
 from collections.abc import Collection, Iterator
 from functools import lru_cache
@@ -25,6 +26,7 @@ from lmos.errors import ConfigError, StoreError
 from lmos.nodes import NodeIds
 from lmos.store import AbstractStore
 from lmos.store.files import INDEX_SUFFIX
+from lmos.store.sqlite import SQLiteStore
 
 _READ_NODES = 65_536
 _SAMPLES_PER_LIST = 64
@@ -43,6 +45,9 @@ class KeyIndex:
         store: On disk; not changed.
         level: Of the nodes.
 
+    Attributes:
+        path: Where it is kept, unless the store changed while it was made.
+
     Raises:
         ConfigError: faiss is not installed, or the store is not on disk.
         StoreError: The index cannot be written beside the store.
@@ -53,14 +58,20 @@ class KeyIndex:
         if store.path is None:
             raise ConfigError("strategy index: expected a store on disk, this one is in memory")
         # Not the ids themselves: there may be millions, and few are asked for.
-        sources = store.sources()
-        counts = np.array([source.level_counts[level - 1] for source in sources], np.int64)
-        self._level, self._counts, self._size = level, counts, int(counts.sum())
-        self._source_ids = np.array([source.source_id for source in sources], np.int64)
-        path = _index_path(store, store.path, level, self._size)
-        if not path.exists():
-            _write(faiss, _build(faiss, store, store.level_ids(level)), path)
-        self._index = _open(str(path))
+        shapes = [
+            (source.source_id, source.num_bytes, source.level_counts[level - 1])
+            for source in store.sources()
+        ]
+        self._level, shapes_N3 = level, np.array(shapes, np.int64).reshape(-1, 3)
+        self._source_ids, self._counts = shapes_N3[:, 0], shapes_N3[:, 2]
+        self._size = int(self._counts.sum())
+        self.path = _index_path(store, store.path, level, shapes_N3)
+        try:
+            self._index = _open(str(self.path))
+        except RuntimeError:
+            # There is none, or a change removed it just now.
+            self._index = _build(faiss, store, store.level_ids(level))
+            _keep(faiss, self._index, store, self.path)
 
     def nearest(
         self,
@@ -101,10 +112,12 @@ class KeyIndex:
         return NodeIds(np.column_stack([self._source_ids[rows], levels, places - starts[rows]]))
 
 
-def _index_path(store: AbstractStore, path: Path, level: int, num_nodes: int) -> Path:
+def _index_path(
+    store: AbstractStore, path: Path, level: int, shapes_N3: NDArray[np.int64]
+) -> Path:
     """Named after what the index was made from, so one that is stale has another name."""
-    made_from = f"{store.manifest.to_json()} {store.version} {num_nodes}"
-    digest = hashlib.sha256(made_from.encode()).hexdigest()[:16]
+    made_from = f"{store.manifest.to_json()} {store.version} ".encode() + shapes_N3.tobytes()
+    digest = hashlib.sha256(made_from).hexdigest()[:16]
     return path.with_name(f"{path.name}{INDEX_SUFFIX}{level}-{digest}")
 
 
@@ -144,11 +157,22 @@ def _equal(keys_NK: NDArray[np.float32], longest: float) -> NDArray[np.float32]:
     return np.concatenate([keys_NK, rest_N[:, None].astype(np.float32)], axis=1)
 
 
-def _write(faiss: Any, index: Any, path: Path) -> None:
-    draft = path.with_name(f"{path.name}-new{os.getpid()}")
+def _keep(faiss: Any, index: Any, store: AbstractStore, path: Path) -> None:
+    """Leave an index beside its store, unless the store has changed since it was read.
+
+    The file has a name before the store is asked. So a change that is not seen here finds the file
+    and removes it, and what is then written to it is gone with it.
+    """
+    draft = path.with_name(f"{path.name}-new{os.getpid()}-{threading.get_ident()}")
     try:
-        draft.write_bytes(faiss.serialize_index(index).data)
-        draft.replace(path)
+        with draft.open("wb") as file:
+            is_latest = _is_latest(store)
+            if is_latest:
+                file.write(faiss.serialize_index(index).data)
+        if is_latest:
+            draft.replace(path)
+    except FileNotFoundError:
+        pass  # A change removed the draft.
     except OSError as error:
         raise StoreError(
             f"the index cannot be written to {path}: {error.strerror}; make the folder writable, "
@@ -156,6 +180,13 @@ def _write(faiss: Any, index: Any, path: Path) -> None:
         ) from error
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _is_latest(store: AbstractStore) -> bool:
+    """Whether another reader would now see the same commit as this snapshot, or these changes."""
+    assert store.path is not None
+    with SQLiteStore.open(store.path, read_only=True) as latest:
+        return latest.version == store.version
 
 
 @lru_cache(maxsize=8)

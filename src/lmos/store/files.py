@@ -69,6 +69,8 @@ def create_file(path: Path, fill: Callable[[apsw.Connection], None]) -> None:
                 _write_first_pages(db, fill)
         finally:
             db.close()
+        # Of a store that was at the path before.
+        remove_indexes(path)
         move_file(draft, path)
     finally:
         remove_files(draft)
@@ -182,8 +184,10 @@ def _write_first_pages(db: apsw.Connection, fill: Callable[[apsw.Connection], No
 
 def remove_indexes(path: Path) -> None:
     """Remove what `lmos.keyindex` made of a store: what the store forgets must not stay there."""
-    for index in path.parent.glob(f"{glob.escape(path.name + INDEX_SUFFIX)}[0-9]*-*"):
-        index.unlink(missing_ok=True)
+    # Twice, since a file that gets its final name meanwhile can be missed, but only once.
+    for _ in range(2):
+        for index in path.parent.glob(f"{glob.escape(path.name + INDEX_SUFFIX)}[0-9]*-*"):
+            index.unlink(missing_ok=True)
 
 
 def _beside(path: Path) -> list[Path]:

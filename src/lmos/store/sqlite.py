@@ -419,6 +419,9 @@ class SQLiteStore(AbstractStore):
                     remove_indexes(self.path)
                 yield self._db
                 self._db.execute("COMMIT")
+                if begin == _WRITE:
+                    # Those that readers made meanwhile, from the commit before.
+                    remove_indexes(self.path)
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
