@@ -17,6 +17,7 @@ from benchmarks.scale_out import scale_out
 from benchmarks.speed import speed
 from benchmarks.strategies import strategies
 from benchmarks.unknown import unknown
+from benchmarks.walk import walk
 from lmos.cli.failures import FailingGroup
 
 
@@ -27,7 +28,7 @@ def main() -> None:
 
 _COMMANDS = (
     *(facts, babilong, icl, recall, unknown, retention, lifelong),
-    *(speed, edits, strategies, scale_out),
+    *(speed, walk, edits, strategies, scale_out),
     *(ablation, plot),
 )
 

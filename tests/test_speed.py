@@ -13,6 +13,7 @@ from benchmarks.fresh import run_fresh
 from benchmarks.planted import make_planted_store, planted_questions
 from benchmarks.speed import add_growth
 from benchmarks.timing import interval
+from benchmarks.walk import measure
 from building import prose
 from lmos.model import BaseModel
 from lmos.retriever import RetrievalConfig, Retriever
@@ -52,6 +53,19 @@ def test_growth_is_against_the_size_nearest_the_reference() -> None:
     assert cells[0]["add_peak_growth"] == pytest.approx(100 / 101)
 
 
+def test_every_level_of_a_walk_is_timed(tiny_llama: BaseModel, tmp_path: Path) -> None:
+    width = tiny_llama.key_width
+    with make_planted_store(tmp_path / "planted.lmos", 20_000, width) as store:
+        rows = measure(tiny_llama, store, 3, RetrievalConfig(beam=16, top_c=4))
+        assert [row["level"] for row in rows] == [3, 2, 1]
+        assert rows[0]["scored"] == len(store.root_ids())
+    assert rows[0]["opened"] == 0
+    assert all(row["scored"] == pytest.approx(4 * row["opened"]) for row in rows[1:])
+    assert all(row["opened"] >= 16 for row in rows[1:])
+    assert all(0 < row["p50"] <= row["p99"] for row in rows)
+    assert all(row["key_bytes"] == row["scored"] * width * 2 for row in rows)
+
+
 def test_an_interval_holds_the_figure_and_narrows_with_more_values() -> None:
     few, many = [1.0, 2.0, 3.0], [1.0, 2.0, 3.0] * 100
     low, high = interval(few, of=lambda values: float(values.mean()))
@@ -70,6 +84,7 @@ def test_the_benchmarks_of_speed_run(tiny_llama: BaseModel, tmp_path: Path) -> N
     for words in (
         ["speed", "--data", tmp_path / "book.txt", "--tokens", "1000,4000", "--repeats", 2],
         ["strategies", "--nodes", "1000,8000", "--width", 16],
+        ["walk", "--tokens", 20_000],
     ):
         arguments = [str(word) for word in [*words, *common]]
         result = CliRunner().invoke(main, arguments, catch_exceptions=False)

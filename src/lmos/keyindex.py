@@ -112,9 +112,7 @@ class KeyIndex:
         return NodeIds(np.column_stack([self._source_ids[rows], levels, places - starts[rows]]))
 
 
-def _index_path(
-    store: AbstractStore, path: Path, level: int, shapes_N3: NDArray[np.int64]
-) -> Path:
+def _index_path(store: AbstractStore, path: Path, level: int, shapes_N3: NDArray[np.int64]) -> Path:
     """Named after what the index was made from, so one that is stale has another name."""
     made_from = f"{store.manifest.to_json()} {store.version} ".encode() + shapes_N3.tobytes()
     digest = hashlib.sha256(made_from).hexdigest()[:16]
