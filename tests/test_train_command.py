@@ -147,6 +147,32 @@ def test_full_and_lora_exclude_each_other(base: Path, data: Path, tmp_path: Path
     assert "expected --full or --lora-rank, got both" in said
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"storys": 0.5}', "expected one of advance_at"),
+        ('{"story_share": "half"}', "story_share: expected a number, got 'half'"),
+        ('{"story_share": 1.5}', "story_share: expected 0 to 1, got 1.5"),
+        ('{"long_windows": [0]}', "long_windows: expected 1 to inf, got (0,)"),
+        ('{"long_windows": ["x"]}', "long_windows: expected whole numbers"),
+        ("[]", "expected an object"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_a_mixture_that_cannot_be_used_is_refused(
+    data: Path, tmp_path: Path, text: str, said: str
+) -> None:
+    (tmp_path / "mixture.json").write_text(text)
+    options = ("--data", data, "--out", tmp_path / "run", "--mixture", tmp_path / "mixture.json")
+    assert said in failure("pretrain", *options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_widening_needs_a_model(data: Path, tmp_path: Path) -> None:
+    said = failure("pretrain", "--data", data, "--out", tmp_path / "run", "--widen", code=2)
+    assert "expected --base MODEL" in said
+
+
 def test_pretraining_makes_a_base_model_and_goes_on(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     config = DataConfig(data)

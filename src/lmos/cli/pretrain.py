@@ -15,6 +15,12 @@ from lmos.cli.trainings import data_options, rate_options, run_options, training
 @run_options
 @click.option("--base", metavar="MODEL", help="Go on with this model, not from scratch.")
 @click.option("--widen", is_flag=True, help="Give that model another head in each layer first.")
+@click.option(
+    "--mixture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="JSON with shares and sizes of the tasks that differ from the default.",
+)
 @click.option("--steps", default=1500, show_default=True, metavar="N", help="Optimiser steps.")
 @rate_options(learning_rate=3e-3, embedding_learning_rate=0.015, matrix_learning_rate=0.01)
 def pretrain(
@@ -22,6 +28,7 @@ def pretrain(
     out: Path,
     base: str | None,
     widen: bool,
+    mixture: Path | None,
     steps: int,
     checkpoint_every: int,
     seed: int,
@@ -44,7 +51,7 @@ def pretrain(
     from lmos.training.data import DataConfig
     from lmos.training.loop import LoopConfig
     from lmos.training.optimizers import Rates
-    from lmos.training.pretrain import PretrainConfig
+    from lmos.training.pretrain import PretrainConfig, read_mixture
     from lmos.training.run import pretrain as run
 
     loop = LoopConfig(
@@ -57,7 +64,7 @@ def pretrain(
         run(
             DataConfig(**data),
             out,
-            PretrainConfig(),
+            PretrainConfig() if mixture is None else read_mixture(mixture),
             loop,
             base=base,
             is_widened=widen,

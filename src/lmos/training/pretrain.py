@@ -6,15 +6,18 @@ Plain text runs along from the start. Knows nothing of compression, stores or re
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lmos.errors import ConfigError
 from lmos.masks import PADDING, segmented_mask
 from lmos.model import BaseModel
 from lmos.prompts import (
@@ -35,6 +38,7 @@ from lmos.training.facts import (
     make_update,
 )
 from lmos.training.questions import PassageQuestion
+from lmos.training.settings import require_options
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank
 
@@ -88,6 +92,32 @@ class PretrainConfig:
     facts_after: float = 0.6
     advance_at: float = 0.88
     max_facts: int = 16
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            values = value if isinstance(value, tuple) else (value,)
+            least = 0 if isinstance(value, float) else 1
+            most = 1.0 if isinstance(value, float) else float("inf")
+            if not all(least <= each <= most for each in values):
+                raise ConfigError(f"{name}: expected {least} to {most:g}, got {value}")
+
+
+def read_mixture(path: Path) -> PretrainConfig:
+    """A mixture from a JSON file; what it leaves out has its default.
+
+    Raises:
+        ConfigError: The file cannot be read, or a value in it is not as expected.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"mixture: {path} cannot be read: {error}") from error
+    kinds = {name: type(value) for name, value in vars(PretrainConfig()).items()}
+    options = require_options(values, {**kinds, "long_windows": list}, str(path))
+    windows = options.get("long_windows", PretrainConfig.long_windows)
+    if not all(isinstance(window, int) for window in windows):
+        raise ConfigError(f"{path}: long_windows: expected whole numbers, got {windows!r}")
+    return PretrainConfig(**{**options, "long_windows": tuple(windows)})
 
 
 class Curriculum:
