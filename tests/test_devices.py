@@ -14,11 +14,11 @@ from lmos.retriever import RetrievalConfig
 from lmos.segments import SegmentConfig
 from lmos.session import Session, make_manifest
 from lmos.training.alignment import align_scores
-from lmos.training.config import CompressionConfig
+from lmos.training.config import CompressionConfig, PretrainConfig
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.objective import CompressionObjective
-from lmos.training.pretrain import PretrainConfig, PretrainObjective
+from lmos.training.pretrain import PretrainObjective
 from second_device import second_device
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 30

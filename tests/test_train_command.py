@@ -17,10 +17,10 @@ from transformers import AutoModelForCausalLM
 from architectures import ARCHITECTURES
 from commands import failure, output, run
 from lmos.model import BaseModel
+from lmos.training.config import PretrainConfig
 from lmos.training.data import DataConfig
 from lmos.training.loop import LoopConfig
 from lmos.training.optimizers import Rates
-from lmos.training.pretrain import PretrainConfig
 from lmos.training.run import pretrain
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60

@@ -14,16 +14,20 @@ from lmos.scorers import query_room, query_vectors
 from lmos.session import make_manifest
 from lmos.training import growth
 from lmos.training.alignment import align_scores
-from lmos.training.config import CompressionConfig
+from lmos.training.config import CompressionConfig, PretrainConfig
 from lmos.training.contexts import ContextSampler, hide_facts, quote_questions
 from lmos.training.corpus import Document, PassageSampler, is_held_out, read_documents
+from lmos.training.curriculum import Curriculum
 from lmos.training.data import DataConfig, read_data
 from lmos.training.facts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, make_facts
 from lmos.training.initial import write_induction_heads
 from lmos.training.objective import CompressionObjective
-from lmos.training.pretrain import IGNORE, Curriculum, PretrainConfig, PretrainObjective, _pack
+from lmos.training.packing import pack
+from lmos.training.pretrain import PretrainObjective
 from lmos.training.questions import PassageQuestion, read_fairytaleqa, read_squad
+from lmos.training.readings import Readings
 from lmos.training.routing import info_nce
+from lmos.training.rows import IGNORE
 from lmos.training.words import HELD_OUT_WORDS, WordBank
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60
@@ -253,15 +257,23 @@ def test_the_loss_of_compression_reaches_the_adapter_and_the_base(
     torch.testing.assert_close(again, loss, rtol=1e-4, atol=1e-4)
 
 
+def new_readings(
+    model: BaseModel, passages: PassageSampler, num_facts: int, **changes: float
+) -> Readings:
+    config = PretrainConfig(**changes)  # type: ignore[arg-type]
+    curriculum = Curriculum(config)
+    curriculum.num_facts = num_facts
+    return Readings(model, passages, [], config, curriculum)
+
+
 def test_readings_side_by_side_do_not_see_each_other(
     tokenizer_folder: Path, passages: PassageSampler
 ) -> None:
     model = small_copier(tokenizer_folder)
-    objective = PretrainObjective(model, passages, [], PretrainConfig(), seed=0)
-    objective.curriculum.num_facts = 1
-    first, second = [objective._reading(random.Random(seed), 64) for seed in (1, 2)]
-    alone = _pack([[second]], len(second.ids))
-    beside = _pack([[first, second]], len(first.ids) + len(second.ids) + 3)
+    readings = new_readings(model, passages, 1)
+    first, second = [readings.draw(random.Random(seed), 64) for seed in (1, 2)]
+    alone = pack([[second]], len(second.ids))
+    beside = pack([[first, second]], len(first.ids) + len(second.ids) + 3)
     with torch.no_grad():
         states = [
             model.forward(model.embed(rows.ids_BT), rows.mask_BTT, rows.positions_BT)
@@ -276,13 +288,10 @@ def test_several_questions_follow_one_text_each_with_its_answer(
     tokenizer_folder: Path, passages: PassageSampler
 ) -> None:
     model = small_copier(tokenizer_folder)
-    objective = PretrainObjective(
-        model, passages, [], PretrainConfig(unknown_share=0.0, recall_share=0.0), seed=0
-    )
-    objective.curriculum.num_facts = 8
+    readings = new_readings(model, passages, 8, unknown_share=0.0, recall_share=0.0)
     several = 0
     for seed in range(30):
-        reading = objective._reading(random.Random(seed), 256)
+        reading = readings.draw(random.Random(seed), 256)
         asked, *rest = model.decode(reading.ids).split("Answer:")
         answers = [part.partition("Question:")[0] for part in rest]
         learned = [token for token in reading.targets if token != IGNORE]

@@ -48,10 +48,10 @@ def pretrain(
     if widen and base is None:
         raise click.UsageError("--widen: expected --base MODEL with it, the model to widen")
 
+    from lmos.training.config import PretrainConfig, read_mixture
     from lmos.training.data import DataConfig
     from lmos.training.loop import LoopConfig
     from lmos.training.optimizers import Rates
-    from lmos.training.pretrain import PretrainConfig, read_mixture
     from lmos.training.run import pretrain as run
 
     loop = LoopConfig(

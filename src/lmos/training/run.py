@@ -14,13 +14,14 @@ from lmos.errors import ConfigError
 from lmos.model import BaseModel
 from lmos.released import resolve_model
 from lmos.training.checkpoint import write_folder
+from lmos.training.config import PretrainConfig
 from lmos.training.curves import write_curves
 from lmos.training.data import DataConfig, TrainingData, describe, read_data
 from lmos.training.facts import TRAINING_FAMILIES, make_facts
 from lmos.training.growth import widen
 from lmos.training.initial import write_induction_heads
 from lmos.training.loop import LoopConfig, Progress, run_loop
-from lmos.training.pretrain import PretrainConfig, PretrainObjective
+from lmos.training.pretrain import PretrainObjective
 from lmos.training.runfolder import record_run, require_folder
 from lmos.training.tokenizer import save_tokenizer, train_tokenizer
 from lmos.training.words import WordBank

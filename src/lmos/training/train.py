@@ -21,13 +21,14 @@ from lmos.scorers import query_room
 from lmos.session import DEFAULT_RATIOS, make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.checkpoint import write_folder
+from lmos.training.config import PretrainConfig
 from lmos.training.contexts import AbstractSampler, ContextSampler
 from lmos.training.curves import write_curves
 from lmos.training.data import DataConfig, TrainingData, describe, read_data
 from lmos.training.examples import Example, ExampleSampler, MixedSampler
 from lmos.training.loop import LoopConfig, Objective, Progress, run_loop
 from lmos.training.objective import CompressionObjective
-from lmos.training.pretrain import PretrainConfig, PretrainObjective
+from lmos.training.pretrain import PretrainObjective
 from lmos.training.processes import Processes
 from lmos.training.runfolder import record_run, require_folder
 from lmos.training.stages import Stage, StageProgress
