@@ -188,6 +188,7 @@ def test_pretraining_makes_a_base_model_and_goes_on(data: Path, tmp_path: Path) 
     slow = LoopConfig(num_steps=1, rates=Rates(0.0, 0.0, 0.0, weight_decay=0.0))
     pretrain(config, more, mixture, slow, base=str(out / "model"))
     assert BaseModel.from_pretrained(more / "model").base_hash == base_hash
+    assert not BaseModel.from_pretrained(more / "model").is_trained
 
 
 # LoRA

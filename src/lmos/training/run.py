@@ -43,7 +43,7 @@ SMALL_MODEL: dict[str, Any] = {
     "eos_token_id": 0,
     "pad_token_id": 1,
 }
-"""The shape of the shipped model: 8.8 million parameters."""
+"""What the shipped model began as: 8.8 million parameters. It was widened later, see `growth`."""
 
 
 def make_tokenizer(data: TrainingData, folder: Path, vocab_size: int, seed: int = 0) -> None:
@@ -80,8 +80,8 @@ def pretrain(
         out: Receives the checkpoint and, in the end, the model folder `out/model`.
         mixture: The tasks.
         loop: Steps, rates and seed.
-        base: Model folder or name to start from, at the end of the curriculum; whatever it has
-            learned besides is kept.
+        base: Model folder or name to start from, at the end of the curriculum. The result has no
+            adapter: what was learned about this model's layers does not fit them any more.
         is_widened: Whether that model first gets another head in each layer, see `growth`.
         resume: Go on with the run that `out` holds.
         progress: Told after every step.
@@ -107,6 +107,7 @@ def pretrain(
     else:
         model = _load_model(base)
         model = widen(model) if is_widened else model
+        model.is_trained = False
     objective = PretrainObjective(model, data.passages, data.questions, mixture, loop.seed)
     if base is not None:
         objective.curriculum.num_facts = mixture.max_facts
