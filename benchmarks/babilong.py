@@ -176,7 +176,7 @@ def iter_samples(
 @click.option(
     "--samples", default=100, show_default=True, help="Questions for each task, length and seed."
 )
-@retrieval_options(budget=1024, margin=0, max_texts=32, max_embeddings=0)
+@retrieval_options(budget=1024, margin=0, max_texts=32, text_mass=0.8, max_embeddings=0)
 @ways_options
 @common_options
 def babilong(

@@ -79,14 +79,15 @@ class _File(apsw.VFSFile):
 
 
 class RecordingDisk(Disk):
-    """Remembers all that it was told."""
+    """Remembers all that it was told, but of temporary files: they have no name to outlive by."""
 
     def __init__(self) -> None:
         super().__init__()
         self.events: list[Event] = []
 
     def told(self, event: Event) -> None:
-        self.events.append(event)
+        if event.file:
+            self.events.append(event)
 
     def remark(self, words: str) -> None:
         """Note that something happened outside of the disk."""
