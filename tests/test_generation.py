@@ -176,6 +176,15 @@ def test_steps_are_not_shown_if_the_model_was_taught_to_name_them(
         assert "".join(pieces_of(tiny_llama, 8)).startswith("(Eva") is not names_steps
 
 
+def test_parentheses_without_an_answer_are_none(
+    tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_llama.adapter, "names_steps", True)
+    said = tiny_llama.encode(" (Eva))))").ids
+    say(tiny_llama, monkeypatch, said)
+    assert "".join(pieces_of(tiny_llama, len(said))) == ""
+
+
 def test_the_answer_ends_with_the_end_token(
     tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

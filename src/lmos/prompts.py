@@ -40,4 +40,5 @@ def without_steps(said: str) -> str:
     if not said.startswith("("):
         return said
     _, _, answer = said.partition(")")
-    return answer.lstrip()
+    # A model that loses its way closes what it did not open; nothing of that is an answer.
+    return answer.lstrip(" )")
