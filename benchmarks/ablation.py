@@ -32,7 +32,7 @@ from lmos.training.alignment import align_scores
 from lmos.training.config import CompressionConfig
 from lmos.training.contexts import ContextSampler
 from lmos.training.data import DataConfig, TrainingData, read_data
-from lmos.training.facts import TRAINING_FAMILIES
+from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.loop import LoopConfig, run_loop
 from lmos.training.objective import CompressionObjective
 from lmos.training.pretrain import PretrainObjective

@@ -25,7 +25,7 @@ from lmos.nodes import Span
 from lmos.retriever import RetrievalConfig
 from lmos.session import Session, load_model
 from lmos.training.contexts import Context, GoldQuestion, hide_facts
-from lmos.training.facts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, Family
+from lmos.training.families import HELD_OUT_FAMILIES, TRAINING_FAMILIES, Family
 from lmos.training.words import WordBank
 
 SOURCE = "haystack"

@@ -28,7 +28,8 @@ from lmos.model import BaseModel
 from lmos.retriever import RetrievalConfig
 from lmos.session import Session, load_model
 from lmos.training.contexts import Hidden, hide, hide_facts
-from lmos.training.facts import TRAINING_FAMILIES, Fact, make_facts, make_update
+from lmos.training.facts import Fact, make_facts, make_update
+from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.words import WordBank
 
 AGES = (1, 10, 100, 1000, 10_000)

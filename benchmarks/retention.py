@@ -30,7 +30,7 @@ from lmos.retriever import RetrievalConfig, Retriever
 from lmos.session import Session, load_model
 from lmos.store import AbstractStore, SourcePatch
 from lmos.training.contexts import Context, GoldQuestion, hide_facts
-from lmos.training.facts import TRAINING_FAMILIES
+from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.words import WordBank
 
 UPPER_RATIOS = (4, 4)

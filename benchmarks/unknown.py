@@ -26,7 +26,7 @@ from benchmarks.tallies import Tallies
 from lmos.answers import Answer
 from lmos.retriever import RetrievalConfig
 from lmos.session import load_model
-from lmos.training.facts import TRAINING_FAMILIES
+from lmos.training.families import TRAINING_FAMILIES
 
 SIGNALS = ("confidence", "answer probability", "1 − p(not found)", "best score")
 

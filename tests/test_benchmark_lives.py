@@ -21,7 +21,7 @@ from lmos.nodes import Span
 from lmos.retriever import RetrievalConfig
 from lmos.session import Session
 from lmos.training.contexts import Context, hide_facts
-from lmos.training.facts import TRAINING_FAMILIES
+from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.words import WordBank
 from test_benchmarks import SMALL, measured, model_folder
 

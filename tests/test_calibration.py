@@ -28,7 +28,9 @@ from lmos.training.questions import PassageQuestion
 from lmos.training.unanswerable import HalfAnsweredSampler
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60
-PASSAGES = PassageSampler([Document("a.txt", PROSE)])
+# Words enough that what is asked in vain is not told by chance.
+WORDS = " ".join(a + b for a in ("bar", "cor", "del") for b in ("ade", "ino", "une", "ist"))
+PASSAGES = PassageSampler([Document("a.txt", PROSE), Document("b.txt", WORDS)])
 ARTICLE = [
     PassageQuestion(
         "tower", f"Passage {number} says {number * 111}.", ((f"Q{number}?", f"A{number}"),)
@@ -46,7 +48,7 @@ def test_half_of_the_questions_about_books_have_no_answer(seed: int) -> None:
     drawn = sampler.sample(random.Random(seed), num_chars=2000, num_questions=12)
     answered = [asked for asked in drawn.asked if asked.answer is not None]
     assert 3 <= len(answered) <= 9
-    assert 2 <= len(drawn.asked) - len(answered) <= 9
+    assert 3 <= len(drawn.asked) - len(answered) <= 9
     for asked in answered:
         assert str(asked.answer).lower() in drawn.text.lower()
     rest = drawn.text

@@ -10,13 +10,8 @@ import sys
 
 from lmos.training.classification import make_episode
 from lmos.training.contexts import Hidden, hide
-from lmos.training.facts import (
-    TRAINING_FAMILIES,
-    WILD_FAMILIES,
-    make_fact,
-    make_near_miss,
-    make_update,
-)
+from lmos.training.facts import make_fact, make_near_miss, make_update
+from lmos.training.families import TRAINING_FAMILIES, WILD_FAMILIES
 from lmos.training.stories import Story, StoryQuestion, make_story
 from lmos.training.words import WordBank
 
@@ -24,7 +19,8 @@ WORDS = WordBank(held_out=False)
 DRAW_MUCH = """
 import random
 from lmos.training.classification import make_episode
-from lmos.training.facts import TRAINING_FAMILIES, make_fact, make_near_miss, make_update
+from lmos.training.families import TRAINING_FAMILIES
+from lmos.training.facts import make_fact, make_near_miss, make_update
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank
 

@@ -19,7 +19,8 @@ from lmos.training.contexts import ContextSampler, hide_facts, quote_questions
 from lmos.training.corpus import Document, PassageSampler, is_held_out, read_documents
 from lmos.training.curriculum import Curriculum
 from lmos.training.data import DataConfig, read_data
-from lmos.training.facts import HELD_OUT_FAMILIES, TRAINING_FAMILIES, make_facts
+from lmos.training.facts import make_facts
+from lmos.training.families import HELD_OUT_FAMILIES, TRAINING_FAMILIES
 from lmos.training.initial import write_induction_heads
 from lmos.training.objective import CompressionObjective
 from lmos.training.packing import pack

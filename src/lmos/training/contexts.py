@@ -16,14 +16,8 @@ from lmos.prompts import answer_through
 from lmos.segments import iter_units
 from lmos.training.classification import make_episode
 from lmos.training.corpus import PassageSampler
-from lmos.training.facts import (
-    TRAINING_FAMILIES,
-    WILD_FAMILIES,
-    Fact,
-    Family,
-    make_facts,
-    make_update,
-)
+from lmos.training.facts import Fact, make_facts, make_update
+from lmos.training.families import TRAINING_FAMILIES, WILD_FAMILIES, Family
 from lmos.training.questions import PassageQuestion, group_by_title
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank

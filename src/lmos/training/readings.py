@@ -23,13 +23,8 @@ from lmos.training.classification import make_episode
 from lmos.training.config import PretrainConfig
 from lmos.training.corpus import PassageSampler
 from lmos.training.curriculum import Curriculum
-from lmos.training.facts import (
-    TRAINING_FAMILIES,
-    WILD_FAMILIES,
-    make_facts,
-    make_near_miss,
-    make_update,
-)
+from lmos.training.facts import make_facts, make_near_miss, make_update
+from lmos.training.families import TRAINING_FAMILIES, WILD_FAMILIES
 from lmos.training.packing import Sample
 from lmos.training.questions import PassageQuestion
 from lmos.training.rows import IGNORE

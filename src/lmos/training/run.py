@@ -17,7 +17,8 @@ from lmos.training.checkpoint import write_folder
 from lmos.training.config import PretrainConfig
 from lmos.training.curves import write_curves
 from lmos.training.data import DataConfig, TrainingData, describe, read_data
-from lmos.training.facts import TRAINING_FAMILIES, make_facts
+from lmos.training.facts import make_facts
+from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.growth import widen
 from lmos.training.initial import write_induction_heads
 from lmos.training.loop import LoopConfig, Progress, run_loop

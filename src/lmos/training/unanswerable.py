@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from lmos.training.classification import make_episode
 from lmos.training.contexts import Hidden, hide
 from lmos.training.corpus import PassageSampler
-from lmos.training.facts import TRAINING_FAMILIES, Fact, make_facts
+from lmos.training.facts import Fact, make_facts
+from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.questions import PassageQuestion, group_by_title
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank
