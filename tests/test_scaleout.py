@@ -15,7 +15,7 @@ from lmos.builder import SourceText
 from lmos.errors import ConfigError
 from lmos.model import BaseModel
 from lmos.scaleout import LOCAL, CompressorPool
-from lmos.session import Session
+from lmos.session import Session, load_model
 from lmos.store.memory import MemoryStore
 
 NAMES = [f"text {number}" for number in range(12)]
@@ -33,15 +33,11 @@ def model_folder(tiny_llama: BaseModel, tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_worker_dies_and_the_store_is_as_if_one_process_had_made_it(
-    tiny_llama: BaseModel, model_folder: Path
-) -> None:
+def test_a_worker_dies_and_the_store_is_as_if_one_process_had_made_it(model_folder: Path) -> None:
     pytest.importorskip("ray")
-    alone, together = (
-        MemoryStore(small_manifest(tiny_llama)),
-        MemoryStore(small_manifest(tiny_llama)),
-    )
-    with Session(tiny_llama, alone) as session:
+    model = load_model(str(model_folder))
+    alone, together = MemoryStore(small_manifest(model)), MemoryStore(small_manifest(model))
+    with Session(model, alone) as session:
         for name, text in TEXTS.items():
             session.add(name, text, time=1.0)
     with CompressorPool(LOCAL, alone.manifest, str(model_folder), num_workers=2) as pool:

@@ -130,6 +130,22 @@ def test_a_story_answers_its_questions_from_all_of_it_and_from_what_is_relevant(
     assert kinds >= {"Where is", "Where was", "Who gave", "Who did", "Who received", "What did"}
 
 
+def test_every_kind_of_question_is_asked_often() -> None:
+    rng = random.Random(5)
+    stories = [make_story(rng, WORDS, rng.randint(2, 20), num_questions=6) for _ in range(500)]
+    asked = [question.question for story in stories for question in story.questions]
+    kinds = {
+        "person": r"Where is [A-Z]\w+.*",
+        "thing": r"(Where|In which place) is the .*",
+        "before": r"Where was .* before .*",
+        "gift": r"(Who|What did) .*",
+        "map": r"What is .*",
+    }
+    for kind, form in kinds.items():
+        share = sum(bool(re.fullmatch(form, question)) for question in asked) / len(asked)
+        assert 0.04 < share < 0.5, kind
+
+
 def test_a_map_is_asked_for_what_one_sentence_says() -> None:
     rng = random.Random(0)
     opposite = {"north": "south", "south": "north", "east": "west", "west": "east"}

@@ -31,6 +31,8 @@ _GIVES = (
     "{} handed the {} to {}.",
     "{} passed the {} to {}.",
 )
+_THEMES = {"person": 0.15, "thing": 0.2, "before": 0.27, "gift": 0.23, "map": 0.15}
+_ON_THEME = 0.75
 _OPPOSITES = {"north": "south", "south": "north", "east": "west", "west": "east"}
 
 
@@ -65,11 +67,12 @@ def make_story(
     rng: random.Random, words: WordBank, num_sentences: int, num_questions: int = 1
 ) -> Story:
     """A story of about `num_sentences` sentences with different questions, at most so many."""
-    if rng.random() < 0.2:
+    theme = rng.choices(tuple(_THEMES), tuple(_THEMES.values()))[0]
+    if theme == "map":
         return _map(rng, words)
     while True:
-        world = _World(rng, words)
-        while len(world.sentences) < num_sentences:
+        world = _World(rng, words, theme)
+        while len(world.sentences) < num_sentences or world.is_too_young(2 * num_sentences + 8):
             world.step()
         asked = {}
         for _ in range(num_questions):
@@ -124,6 +127,7 @@ class _Thing:
     told: list[int] = field(default_factory=list)
     holders: set[str] = field(default_factory=set)
     gift: tuple[str, str] | None = None
+    gifts: set[tuple[str, str]] = field(default_factory=set)
 
     def is_at(self, place: str, carrier: str) -> None:
         self.carrier = carrier
@@ -133,26 +137,43 @@ class _Thing:
 
 
 class _World:
-    """People, places and things; every step is told by one sentence."""
+    """People, places and things; every step is told by one sentence.
 
-    def __init__(self, rng: random.Random, words: WordBank) -> None:
+    Most is asked about the theme: where a person or a thing is, where a thing was before, who gave
+    what to whom.
+    """
+
+    def __init__(self, rng: random.Random, words: WordBank, theme: str) -> None:
         self._rng = rng
+        self._theme = theme
+        is_gift = theme == "gift"
         self._people = _distinct(rng, words, "first_name", rng.randint(2, 5))
-        self._rooms = _distinct(rng, words, "place", rng.randint(2, 7))
+        self._rooms = _distinct(rng, words, "place", rng.randint(2, 3 if is_gift else 7))
         self._things = {
             name: _Thing() for name in _distinct(rng, words, "object", rng.randint(1, 3))
         }
         self._at: dict[str, str] = {}
         self._acts: dict[str, list[int]] = {person: [] for person in self._people}
-        self._give_share = rng.choice((0.0, 0.15, 0.4, 0.8))
+        self._move_share = 0.35 if is_gift else 0.55
+        self._give_share = 0.8 if is_gift else rng.choice((0.0, 0.0, 0.15, 0.4))
         self.sentences: list[str] = []
+
+    def is_too_young(self, limit: int) -> bool:
+        """Whether there is nothing to ask about the theme yet, after fewer sentences than this."""
+        grown = {
+            "person": bool(self._at),
+            "thing": any(thing.places for thing in self._things.values()),
+            "before": any(len(thing.places) > 1 for thing in self._things.values()),
+            "gift": any(thing.gift for thing in self._things.values()),
+        }
+        return len(self.sentences) < limit and not grown[self._theme]
 
     def step(self) -> None:
         """One event: somebody moves, or takes, drops or gives something."""
         rng = self._rng
         person = rng.choice(self._people)
         held = [name for name, thing in self._things.items() if thing.holder == person]
-        if rng.random() < 0.55 or person not in self._at:
+        if rng.random() < self._move_share or person not in self._at:
             self._move(person, rng.choice(self._rooms), held)
         elif held and rng.random() < self._give_share:
             self._give(person, rng.choice(held))
@@ -203,20 +224,24 @@ class _World:
         thing = self._things[name]
         thing.told.append(self._tell(sentence, giver, taker))
         thing.holder, thing.gift = taker, (giver, taker)
+        thing.gifts.add(thing.gift)
         thing.carrier = taker
         thing.holders.add(taker)
 
     def ask(self) -> StoryQuestion | None:
         """A question that this world has an answer to, if there is one."""
-        kinds: list[Callable[[], StoryQuestion | None]] = [
-            self._where_is_person,
-            self._where_is_thing,
-            self._where_was_thing,
-            self._gift,
-        ]
-        for kind in self._rng.sample(kinds, len(kinds)):
-            if story := kind():
-                return story
+        kinds: dict[str, Callable[[], StoryQuestion | None]] = {
+            "person": self._where_is_person,
+            "thing": self._where_is_thing,
+            "before": self._where_was_thing,
+            "gift": self._gift,
+        }
+        order = self._rng.sample(tuple(kinds), len(kinds))
+        if self._rng.random() < _ON_THEME:
+            order.insert(0, self._theme)
+        for kind in order:
+            if question := kinds[kind]():
+                return question
         return None
 
     def _where_is_person(self) -> StoryQuestion | None:
@@ -265,8 +290,9 @@ class _World:
                 (f"Who gave the {name}?", giver),
             )
         )
-        pairs = {other.gift for other in self._things.values()}
-        if len(pairs) == len(self._things) and self._rng.random() < 0.5:
+        others = (other for other in self._things.values() if other is not thing)
+        is_alone = not any(thing.gift in other.gifts for other in others)
+        if is_alone and self._rng.random() < 0.25:
             question, answer = f"What did {giver} give to {taker}?", name
         return _asked(question, answer, set(thing.told))
 
