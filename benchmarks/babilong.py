@@ -36,7 +36,7 @@ from lmos.model import BaseModel
 from lmos.nodes import Span
 from lmos.retriever import RetrievalConfig
 from lmos.segments import iter_units
-from lmos.session import Session, load_model, make_manifest
+from lmos.session import DTYPES, Session, load_model, make_manifest
 from lmos.store.memory import MemoryStore
 
 TASKS = ("qa1", "qa2", "qa3", "qa4", "qa5")
@@ -176,6 +176,9 @@ def iter_samples(
 @click.option(
     "--samples", default=100, show_default=True, help="Questions for each task, length and seed."
 )
+@click.option(
+    "--dtype", type=click.Choice(DTYPES), default="float32", show_default=True, help="Of weights."
+)
 @retrieval_options(budget=1024, margin=0, max_texts=32, text_mass=0.8, max_embeddings=0)
 @ways_options
 @common_options
@@ -186,6 +189,7 @@ def babilong(
     tasks: tuple[str, ...],
     tokens: tuple[int, ...],
     samples: int,
+    dtype: str,
     model: str,
     seeds: int,
     config: RetrievalConfig,
@@ -196,12 +200,13 @@ def babilong(
     """Stories scattered through books: exact match, and the supporting facts that were read."""
     torch.manual_seed(0)
     stories = {task: read_stories(path) for task, path in find_tasks(data, pattern, tasks).items()}
-    base, dense_model, text = load_model(model), load_dense(dense), read_books(books)
+    base, dense_model, text = load_model(model, dtype=dtype), load_dense(dense), read_books(books)
     settings = {
         "stories": pattern,
         "books": books.name,
         "seeds": seeds,
         "samples": samples,
+        "dtype": dtype,
         "config": vars(config),
     }
     tallies = Tallies()

@@ -489,6 +489,17 @@ def test_verify_finds_nothing_wrong(store: Path) -> None:
     assert values("verify", store) == {"ok": True, "faults": []}
 
 
+def test_a_store_may_be_written_and_read_with_different_dtypes(empty: Path, tmp_path: Path) -> None:
+    notes = write_notes(tmp_path / "notes")
+    output("add", empty, notes, "--dtype", "bfloat16", "--device", "cpu")
+    found = [values("retrieve", empty, QUESTION, "--dtype", name) for name in ("auto", "float32")]
+    assert found[0]["citations"] == found[1]["citations"] != []
+    assert "4812" in output(
+        "retrieve", empty, QUESTION, "--dtype", "bfloat16", "--strategy", "flat"
+    )
+    assert output("verify", empty, "--deep", "--sample", 6) == "all is well\n"
+
+
 def test_a_deep_verify_finds_nothing_wrong(store: Path) -> None:
     assert output("verify", store, "--deep", "--sample", 6) == "all is well\n"
 

@@ -21,6 +21,7 @@ from lmos.confidence import CALIBRATION_FILE, Calibration
 from lmos.errors import ConfigError, ModelError
 from lmos.model import BaseModel
 from lmos.selfcheck import check_model
+from lmos.session import load_model
 
 NUM_ITEMS = 12
 WINDOW = 5  # of the sliding layers in `architectures`
@@ -643,5 +644,19 @@ def test_a_scoring_layer_beyond_the_model_is_refused(llama: BaseModel) -> None:
 
 
 def test_a_device_that_is_not_there_is_refused(llama_folder: Path) -> None:
-    with pytest.raises(ConfigError, match="no_such_device"):
-        BaseModel.from_pretrained(llama_folder, device="no_such_device")
+    for load in (BaseModel.from_pretrained, load_model):
+        with pytest.raises(ConfigError, match="no_such_device"):
+            load(str(llama_folder), device="no_such_device")
+
+
+@pytest.mark.filterwarnings("ignore::lmos.session.UntrainedWarning")
+def test_a_model_computes_with_the_dtype_that_was_asked_for(
+    llama_folder: Path, tmp_path: Path
+) -> None:
+    half = load_model(str(llama_folder), dtype="bfloat16")
+    half.save_pretrained(tmp_path / "half")
+    assert half.dtype == torch.bfloat16
+    assert load_model(str(tmp_path / "half"), dtype="auto").dtype == torch.bfloat16
+    assert load_model(str(tmp_path / "half")).dtype == torch.float32
+    with pytest.raises(ConfigError, match="expected one of float32, bfloat16, auto, got 'int8'"):
+        load_model(str(llama_folder), dtype="int8")

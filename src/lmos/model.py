@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -66,7 +66,7 @@ class BaseModel(Transformer):
         path_or_id: str | Path,
         adapter: str | Path | None = None,
         device: str | torch.device = "cpu",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | Literal["auto"] = torch.float32,
         trust_remote_code: bool = False,
     ) -> BaseModel:
         """Load a model folder, or a model of the Hugging Face Hub, and its adapter.
@@ -76,7 +76,8 @@ class BaseModel(Transformer):
                 or the folder of an adapter with LoRA weights, which names its base model.
             adapter: Folder of the adapter; by default the model's own folder, if it has one.
             device: Where to compute.
-            dtype: Of the weights; the adapter stays in float32.
+            dtype: Of the weights, `auto` for the one they were saved in; the adapter stays in
+                float32.
             trust_remote_code: Run Python code that comes with the model.
 
         Raises:
@@ -405,7 +406,9 @@ def _load_tokenizer(name: str, trust_remote_code: bool) -> Any:
     return tokenizer
 
 
-def _load_module(name: str, config: Any, dtype: torch.dtype, trust_remote_code: bool) -> Any:
+def _load_module(
+    name: str, config: Any, dtype: torch.dtype | Literal["auto"], trust_remote_code: bool
+) -> Any:
     module: Any
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(

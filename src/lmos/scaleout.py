@@ -31,10 +31,12 @@ _OBJECT_BYTES = 256 * 1024 * 1024
 class _Compressor:
     """What an actor is: a model, loaded when the first text comes."""
 
-    def __init__(self, manifest: Manifest, model: str, adapter: str | None, trust: bool) -> None:
+    def __init__(
+        self, manifest: Manifest, model: str, adapter: str | None, loading: dict[str, Any]
+    ) -> None:
         self._manifest = manifest
         self._choice = (model, adapter)
-        self._trust = trust
+        self._loading = loading
 
     @cached_property
     def _store(self) -> MemoryStore:
@@ -42,7 +44,7 @@ class _Compressor:
 
     @cached_property
     def _builder(self) -> TreeBuilder:
-        model = load_model(*self._choice, trust_remote_code=self._trust)
+        model = load_model(*self._choice, **self._loading)
         Session(model, self._store)  # refuses a model that did not write the store
         return TreeBuilder(model, self._manifest)
 
@@ -65,8 +67,8 @@ class CompressorPool:
         manifest: Of the store that the patches are for.
         model: Folder or name, the same on every machine.
         adapter: Folder, if it is not the model's own.
-        trust_remote_code: Run code that comes with the model.
         num_workers: Actors; one for each CPU of the cluster by default.
+        **loading: How each loads the model, by the names of `lmos.load_model`.
 
     Raises:
         ConfigError: Ray is not installed, or there is no cluster at the address.
@@ -79,15 +81,13 @@ class CompressorPool:
         model: str,
         adapter: str | None = None,
         *,
-        trust_remote_code: bool = False,
         num_workers: int | None = None,
+        **loading: Any,
     ) -> None:
         self._ray = _connect(address, num_workers)
         count = num_workers or max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         actor = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_Compressor)
-        self._actors = [
-            actor.remote(manifest, model, adapter, trust_remote_code) for _ in range(count)
-        ]
+        self._actors = [actor.remote(manifest, model, adapter, loading) for _ in range(count)]
 
     def patches(self, sources: Iterable[SourceText]) -> Iterator[tuple[SourceText, SourcePatch]]:
         """Each source with the patch that makes it from nothing, in order.

@@ -31,6 +31,7 @@ from lmos.store.sqlite import SQLiteStore
 
 DEFAULT_RATIOS = (16, 4, 4)
 DEFAULT_WINDOW = 256
+DTYPES = ("float32", "bfloat16", "auto")
 _UPPER_WINDOW = 16
 _PART_CHARS = 200_000
 _NEW_PASSAGE = b"\n"
@@ -41,20 +42,45 @@ class UntrainedWarning(UserWarning):
 
 
 def load_model(
-    name: str = DEFAULT_MODEL, adapter: str | None = None, *, trust_remote_code: bool = False
+    name: str = DEFAULT_MODEL,
+    adapter: str | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    trust_remote_code: bool = False,
 ) -> BaseModel:
     """Load a shipped model by name, a model folder, or a model of the Hugging Face Hub.
+
+    Args:
+        name: Of the model, or its folder.
+        adapter: Folder of the adapter; by default the model's own folder, if it has one.
+        device: Where to compute, as torch names it; `auto` is a GPU if torch sees one.
+        dtype: Of the weights while it computes: `float32`, `bfloat16`, or `auto` for the one that
+            they were saved in. A store may be used with one and the other: its vectors differ
+            by less than `Session.verify` allows.
+        trust_remote_code: Run Python code that comes with the model.
 
     Warns:
         UntrainedWarning: There is no adapter for it.
 
     Raises:
         ModelError: It cannot be loaded or used.
+        ConfigError: There is no such device or dtype.
     """
+    if dtype not in DTYPES:
+        raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     path = resolve_model(name)
     if path == DEFAULT_MODEL:
         raise ModelError(f"the model {name} is not part of this installation; install lmos again")
-    model = BaseModel.from_pretrained(path, adapter=adapter, trust_remote_code=trust_remote_code)
+    model = BaseModel.from_pretrained(
+        path,
+        adapter=adapter,
+        device=device,
+        dtype="auto" if dtype == "auto" else getattr(torch, dtype),
+        trust_remote_code=trust_remote_code,
+    )
     model.name = (
         name if path != name else str(Path(name).absolute()) if Path(name).exists() else name
     )

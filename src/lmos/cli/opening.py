@@ -36,11 +36,7 @@ def load_model(choice: ModelChoice, default: str, default_adapter: str | None = 
     name = choice.name or default
     with warnings.catch_warnings(record=True) as caught, waiting(f"loading {name}"):
         warnings.simplefilter("always", session.UntrainedWarning)
-        model = session.load_model(
-            name,
-            choice.adapter or default_adapter,
-            trust_remote_code=choice.trust_remote_code,
-        )
+        model = session.load_model(name, choice.adapter or default_adapter, **choice.loading)
     for warning in caught:
         click.echo(f"warning: {warning.message}", err=True)
     return model

@@ -43,11 +43,24 @@ class ModelChoice:
         name: Of a shipped model, a folder or a name on the Hub; `None` for the store's own.
         adapter: Folder of the adapter; `None` for the store's own, or that in the model's folder.
         trust_remote_code: Whether Python code that comes with the model may run.
+        device: Where it computes; `auto` is a GPU if there is one.
+        dtype: Of its weights.
     """
 
     name: str | None
     adapter: str | None
     trust_remote_code: bool
+    device: str = "auto"
+    dtype: str = "float32"
+
+    @property
+    def loading(self) -> dict[str, Any]:
+        """How to load it, by the names of `lmos.load_model`."""
+        return {
+            "trust_remote_code": self.trust_remote_code,
+            "device": self.device,
+            "dtype": self.dtype,
+        }
 
 
 def store_argument(command: _Command) -> _Command:
@@ -79,11 +92,31 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--adapter", metavar="FOLDER", help="Adapter, if it is not beside the model.")
     @click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model.")
+    @click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="Where to compute: cpu, cuda, cuda:1, ...; auto is a GPU if there is one.",
+    )
+    @click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "auto"]),
+        default="float32",
+        show_default=True,
+        help="Of the model's weights while it computes; auto is the one they were saved in.",
+    )
     @functools.wraps(command)
     def with_model(
-        *args: Any, model: str | None, adapter: str | None, trust_remote_code: bool, **options: Any
+        *args: Any,
+        model: str | None,
+        adapter: str | None,
+        trust_remote_code: bool,
+        device: str,
+        dtype: str,
+        **options: Any,
     ) -> None:
-        command(*args, model=ModelChoice(model, adapter, trust_remote_code), **options)
+        choice = ModelChoice(model, adapter, trust_remote_code, device, dtype)
+        command(*args, model=choice, **options)
 
     return with_model
 

@@ -52,9 +52,7 @@ def iter_scaled_outcomes(
         if changed:
             manifest = store.manifest
             name, adapter = model.name or manifest.base_model, model.adapter or manifest.adapter
-            with CompressorPool(
-                address, manifest, name, adapter, trust_remote_code=model.trust_remote_code
-            ) as pool:
+            with CompressorPool(address, manifest, name, adapter, **model.loading) as pool:
                 yield from _iter_added(store, pool, changed, settings, advance)
 
 
