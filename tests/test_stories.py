@@ -149,24 +149,27 @@ def test_every_kind_of_question_is_asked_often() -> None:
 def test_a_map_is_asked_for_what_one_sentence_says() -> None:
     rng = random.Random(0)
     opposite = {"north": "south", "south": "north", "east": "west", "west": "east"}
-    seen = 0
+    seen, told_again = 0, 0
     while seen < 50:
-        story = make_story(rng, WORDS, 3)
+        story = make_story(rng, WORDS, 3, num_questions=3)
         if " of the " not in story.sentences[0]:
             continue
         seen += 1
-        (asked,) = story.questions
         known = set()
         for sentence in story.sentences:
             a, direction, b = re.fullmatch(r"The (\w+) is (\w+) of the (\w+)\.", sentence).groups()  # type: ignore[union-attr]
             known |= {(a, direction, b), (b, opposite[direction], a)}
-        if found := re.fullmatch(r"What is (\w+) of the (\w+)\?", asked.question):
-            assert [a for a, d, b in known if (d, b) == found.groups()] == [asked.answer]
-        else:
-            found = re.fullmatch(r"What is the (\w+) (\w+) of\?", asked.question)
-            assert found
-            assert [b for a, d, b in known if (a, d) == found.groups()] == [asked.answer]
-        assert asked.answer in story.sentences[asked.relevant[0]]
+        for asked in story.questions:
+            if found := re.fullmatch(r"What is (\w+) of the (\w+)\?", asked.question):
+                assert [a for a, d, b in known if (d, b) == found.groups()] == [asked.answer]
+            else:
+                found = re.fullmatch(r"What is the (\w+) (\w+) of\?", asked.question)
+                assert found
+                assert [b for a, d, b in known if (a, d) == found.groups()] == [asked.answer]
+            (needed,) = asked.relevant
+            assert asked.answer in story.sentences[needed]
+            told_again += bool(re.search(" .*".join(found.groups()), story.sentences[needed]))
+    assert told_again > 20
 
 
 def test_only_the_relevant_examples_of_an_episode_name_its_rule_and_label() -> None:

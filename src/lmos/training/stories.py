@@ -33,6 +33,7 @@ _GIVES = (
 )
 _THEMES = {"person": 0.15, "thing": 0.2, "before": 0.27, "gift": 0.23, "map": 0.15}
 _ON_THEME = 0.75
+_Beside = tuple[str, str, str]
 _OPPOSITES = {"north": "south", "south": "north", "east": "west", "west": "east"}
 
 
@@ -69,7 +70,7 @@ def make_story(
     """A story of about `num_sentences` sentences with different questions, at most so many."""
     theme = rng.choices(tuple(_THEMES), tuple(_THEMES.values()))[0]
     if theme == "map":
-        return _map(rng, words)
+        return _map(rng, words, num_questions)
     while True:
         world = _World(rng, words, theme)
         while len(world.sentences) < num_sentences or world.is_too_young(2 * num_sentences + 8):
@@ -82,28 +83,40 @@ def make_story(
             return Story(tuple(world.sentences), tuple(asked.values()))
 
 
-def _map(rng: random.Random, words: WordBank) -> Story:
+def _map(rng: random.Random, words: WordBank, num_questions: int) -> Story:
     """Places beside each other, and what lies in which direction of what."""
     rooms = _distinct(rng, words, "place", rng.randint(3, 5))
-    facts = []
+    facts: list[_Beside] = []
     for first, second in pairwise(rooms):
-        facts.append((first, rng.choice(tuple(_OPPOSITES)), second))
-    order = list(range(len(facts)))
-    rng.shuffle(order)
-    asked = rng.randrange(len(facts))
-    known = facts + [(b, _OPPOSITES[d], a) for a, d, b in facts]
-    # As often asked against the direction in which it was told.
-    first, direction, second = known[asked + rng.choice((0, len(facts)))]
-    if rng.random() < 0.5:
-        question, answer = f"What is {direction} of the {second}?", first
-        fitting = [a for a, d, b in known if (d, b) == (direction, second)]
-    else:
-        question, answer = f"What is the {first} {direction} of?", second
-        fitting = [b for a, d, b in known if (a, d) == (first, direction)]
-    if len(fitting) > 1:
-        return _map(rng, words)
-    sentences = [f"The {a} is {d} of the {b}." for a, d, b in (facts[index] for index in order)]
-    return Story(tuple(sentences), (StoryQuestion(question, answer, (order.index(asked),)),))
+        fact = (first, rng.choice(tuple(_OPPOSITES)), second)
+        facts.append(fact if rng.random() < 0.5 else _turned(fact))
+    rng.shuffle(facts)
+    known = set(facts) | set(map(_turned, facts))
+    asked: dict[str, StoryQuestion] = {}
+    for _ in range(num_questions):
+        number = rng.randrange(len(facts))
+        # At times asked against the direction in which it was told.
+        first, direction, second = rng.choice(
+            (facts[number], facts[number], _turned(facts[number]))
+        )
+        if rng.random() < 0.5:
+            question, answer = f"What is {direction} of the {second}?", first
+            fitting = [a for a, d, b in known if (d, b) == (direction, second)]
+        else:
+            question, answer = f"What is the {first} {direction} of?", second
+            fitting = [b for a, d, b in known if (a, d) == (first, direction)]
+        if len(fitting) == 1:
+            asked[question] = StoryQuestion(question, answer, (number,))
+    if not asked:
+        return _map(rng, words, num_questions)
+    sentences = tuple(f"The {a} is {d} of the {b}." for a, d, b in facts)
+    return Story(sentences, tuple(asked.values()))
+
+
+def _turned(fact: _Beside) -> _Beside:
+    """The same from the other place's side."""
+    first, direction, second = fact
+    return second, _OPPOSITES[direction], first
 
 
 def _distinct(rng: random.Random, words: WordBank, kind: str, count: int) -> list[str]:
