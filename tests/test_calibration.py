@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ from lmos.training.unanswerable import HalfAnsweredSampler
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60
 # Words enough that what is asked in vain is not told by chance.
 WORDS = " ".join(a + b for a in ("bar", "cor", "del") for b in ("ade", "ino", "une", "ist"))
-PASSAGES = PassageSampler([Document("a.txt", PROSE), Document("b.txt", WORDS)])
+PASSAGES = PassageSampler([Document("a.txt", PROSE + WORDS)])
 ARTICLE = [
     PassageQuestion(
         "tower", f"Passage {number} says {number * 111}.", ((f"Q{number}?", f"A{number}"),)
@@ -60,10 +61,24 @@ def test_a_fact_that_is_asked_for_in_vain_is_told_nowhere() -> None:
     sampler = HalfAnsweredSampler(PASSAGES, [])
     for seed in range(20):
         drawn = sampler.sample(random.Random(seed), num_chars=500, num_questions=8)
+        sentences = [sentence.lower() for sentence in re.split(r"(?<!Dr)[.?!]\s", drawn.text)]
         for asked in drawn.asked:
-            names = {word.strip("?'s") for word in asked.question.split()[1:] if word[0].isupper()}
-            if asked.answer is None and len(names) > 1:
-                assert not all(name in drawn.text for name in names), asked
+            words = {word.strip("?'s").lower() for word in asked.question.split()[1:]}
+            if asked.answer is None:
+                for sentence in sentences:
+                    assert not all(word in sentence for word in words if len(word) > 3), asked
+
+
+def test_near_misses_are_told_and_answer_nothing() -> None:
+    lengths = []
+    for share in (0.0, 1.0):
+        sampler = HalfAnsweredSampler(PASSAGES, [], near_miss_share=share)
+        drawn = [sampler.sample(random.Random(seed), 500, 12) for seed in range(20)]
+        lengths.append(sum(len(re.findall(r"[.?!](?:\s|$)", each.text)) for each in drawn))
+        num_asked = sum(len(each.asked) for each in drawn)
+        assert 200 < num_asked < 280
+        assert sum(asked.answer is None for each in drawn for asked in each.asked) > 80
+    assert lengths[1] > lengths[0] + 150
 
 
 def test_half_of_the_questions_about_articles_are_about_passages_left_out() -> None:

@@ -1,7 +1,7 @@
 """Texts with questions of which about half have no answer there, and say so.
 
 Facts, stories and rules in books, and passages of articles: what one half of the questions is about
-is left out of the text. Knows text; knows no tokens.
+is left out of the text, which may tell the same of others. Knows text; knows no tokens.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lmos.training.classification import make_episode
 from lmos.training.contexts import Hidden, hide
 from lmos.training.corpus import PassageSampler
-from lmos.training.facts import Fact, make_facts
+from lmos.training.facts import Fact, make_facts, make_near_miss
 from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.questions import PassageQuestion, group_by_title
 from lmos.training.stories import make_story
@@ -43,12 +43,13 @@ class HalfAnswered:
 
 
 class HalfAnsweredSampler:
-    """Draws texts and questions, half of them without an answer.
+    """Draws texts and questions, half of them without an answer; near misses of both are told.
 
     Args:
         passages: Books, to hide things in.
         questions: Real passages with questions; may be empty.
         passage_share: Share of texts made of real passages.
+        near_miss_share: Share of facts, told or not, of which a book tells the same of another.
     """
 
     def __init__(
@@ -56,11 +57,13 @@ class HalfAnsweredSampler:
         passages: PassageSampler,
         questions: Sequence[PassageQuestion],
         passage_share: float = 0.3,
+        near_miss_share: float = 0.5,
     ) -> None:
         self._passages = passages
         self._words = WordBank(held_out=False, wild=passages.words())
         self._articles = [each for each in group_by_title(questions) if len(each) > 1]
         self._passage_share = passage_share if self._articles else 0.0
+        self._near_miss_share = near_miss_share
 
     def sample(self, rng: random.Random, num_chars: int, num_questions: int) -> HalfAnswered:
         """A text of about `num_chars` characters and about `num_questions` questions."""
@@ -71,20 +74,25 @@ class HalfAnsweredSampler:
     def _from_books(self, rng: random.Random, num_chars: int, num_questions: int) -> HalfAnswered:
         """What is hidden between the sentences of a book, and as much that is told nowhere."""
         facts = make_facts(rng, self._words, TRAINING_FAMILIES, num_questions)
+        near = [
+            Hidden((make_near_miss(rng, self._words, fact),), ())
+            for fact in facts
+            if rng.random() < self._near_miss_share
+        ]
         told, untold = ([_hidden(fact) for fact in facts[start::2]] for start in (0, 1))
         if rng.random() < _STORY_SHARE:
-            for groups in (told, untold):
-                groups[:_STORY_QUESTIONS] = [self._story(rng)]
+            for half in (told, untold):
+                half[:_STORY_QUESTIONS] = [self._story(rng)]
         if rng.random() < _EPISODE_SHARE:
-            for groups in (told, untold):
-                groups[-1] = self._episode(rng)
-        text = hide(rng, self._passages.sample(rng, num_chars), told).text
-        sentences = " ".join(sentence for group in told for sentence in group.sentences)
+            for half in (told, untold):
+                half[-1] = self._episode(rng)
+        text = hide(rng, self._passages.sample(rng, num_chars), told + near).text
+        groups = [" ".join(group.sentences) for group in told + near]
         asked = [Asked(question, answer) for question, answer in _pairs(told)]
         asked += [
             Asked(question, None)
             for question, _ in _pairs(untold)
-            if not _is_about(sentences, question)
+            if not any(_is_about(group, question) for group in groups)
         ]
         return HalfAnswered(text, tuple(asked))
 
