@@ -97,7 +97,7 @@ def make_rankers(
         return session.retrieve(question, how).walk
 
     def scan(level: int) -> Callable[[str], Ranking]:
-        how = replace(config, strategy="flat", level=level, beam=_DEPTH)
+        how = replace(config, strategy="flat", level=level, beam=_DEPTH, max_found=_DEPTH)
         return lambda question: _ranking(kept, walk(question, how))
 
     def whole(numbers: Sequence[int]) -> Ranking:
@@ -164,7 +164,9 @@ def recall(
     collection = read_collection(data, split)
     kept = CollectionStore(load_model(model), collection)
     tallies = Tallies()
-    rankers = make_rankers(kept, RetrievalConfig(beam=beam), random.Random(0), dense)
+    rankers = make_rankers(
+        kept, RetrievalConfig(beam=beam, max_found=_DEPTH), random.Random(0), dense
+    )
     for seed in range(seeds):
         drawn = random.Random(seed).sample(
             collection.questions, min(questions, len(collection.questions))

@@ -51,7 +51,12 @@ def level_hits(session: Session, level: int) -> tuple[Hit, ...]:
 def best_leaf_hits(session: Session, question: str) -> tuple[Hit, ...]:
     """Every leaf as an embedding but the best, which is read as text."""
     config = RetrievalConfig(
-        strategy="flat", beam=_ALL, budget=_ALL, max_texts=1, max_embeddings=_ALL
+        strategy="flat",
+        beam=_ALL,
+        max_found=_ALL,
+        budget=_ALL,
+        max_texts=1,
+        max_embeddings=_ALL,
     )
     return session.retrieve(question, config).hits
 

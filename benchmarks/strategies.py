@@ -122,7 +122,7 @@ def _size(folder: Path, pattern: str) -> int:
 
 def _configs(beams: Sequence[int]) -> list[RetrievalConfig]:
     walks = [
-        RetrievalConfig(strategy=strategy, beam=beam)
+        RetrievalConfig(strategy=strategy, beam=beam, max_found=beam)
         for strategy in ("tree", "index")
         for beam in beams
     ]

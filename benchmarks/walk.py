@@ -45,6 +45,7 @@ def timed_walk(
             1,
             config.top_c,
             config.beam,
+            config.max_found,
         )
         start = time.perf_counter()
         for kept in walk_tree(search):
@@ -89,7 +90,7 @@ def _row(kept: Sequence[Kept], seconds: Sequence[float], store: SQLiteStore) -> 
 @click.option(
     "--tokens", default=1_000_000, show_default=True, type=click.IntRange(WINDOW), help="Of text."
 )
-@click.option("--beam", default=256, show_default=True, type=click.IntRange(1))
+@click.option("--beam", default=RetrievalConfig.beam, show_default=True, type=click.IntRange(1))
 @click.option("--questions", default=200, show_default=True, type=click.IntRange(2))
 @click.option(
     "--model", default=DEFAULT_MODEL, show_default=True, help="For its widths; it is not run."

@@ -494,9 +494,6 @@ def test_a_store_may_be_written_and_read_with_different_dtypes(empty: Path, tmp_
     output("add", empty, notes, "--dtype", "bfloat16", "--device", "cpu")
     found = [values("retrieve", empty, QUESTION, "--dtype", name) for name in ("auto", "float32")]
     assert found[0]["citations"] == found[1]["citations"] != []
-    assert "4812" in output(
-        "retrieve", empty, QUESTION, "--dtype", "bfloat16", "--strategy", "flat"
-    )
     assert output("verify", empty, "--deep", "--sample", 6) == "all is well\n"
 
 

@@ -80,6 +80,22 @@ def test_candidates_are_the_roots_and_the_children_of_the_kept(
         assert scores == sorted(scores, reverse=True)
 
 
+def test_of_the_wanted_level_fewer_are_kept_than_of_those_above(
+    tiny_llama: BaseModel, store: AbstractStore
+) -> None:
+    for target, strategy in ((1, "tree"), (2, "tree"), (1, "flat")):
+        options = {"top_c": 1, "beam": 9, "level": target, "strategy": strategy}
+        some = retrieve(tiny_llama, store, **options, max_found=4).walk
+        more = retrieve(tiny_llama, store, **options).walk
+        assert len(more) == len(some) > 0
+        for few, many in zip(some, more, strict=True):
+            if few.level > target:
+                assert few == many
+            else:
+                assert len(many.kept) >= 9 > len(few.kept) >= 4
+                assert set(few.kept) < set(many.kept)
+
+
 @SCORER
 def test_kept_nodes_are_the_best_of_their_candidates(
     tiny_llama: BaseModel, store: AbstractStore, scorer: str
@@ -493,6 +509,7 @@ def test_limits_that_leave_no_time_are_refused() -> None:
         ("scorer", "bm25"),
         ("top_c", 0),
         ("beam", -1),
+        ("max_found", -1),
         ("level", -1),
         ("budget", 0),
         ("max_texts", -1),

@@ -37,6 +37,7 @@ class RetrievalConfig:
         scorer: `cached` or `paper`.
         top_c: Nodes kept at each level for each retrieval token.
         beam: Nodes kept at each level in all, if that is more.
+        max_found: Of the wanted level the beam keeps no more than that: far more than are read.
         level: Granularity: 0 opens the best nodes down to their text; 1 and above stop at
             embeddings of that level.
         budget: Most positions that the result may take: tokens of text plus embeddings.
@@ -57,7 +58,8 @@ class RetrievalConfig:
     strategy: str = "tree"
     scorer: str = "cached"
     top_c: int = 16
-    beam: int = 256
+    beam: int = 1024
+    max_found: int = 256
     level: int = 0
     budget: int = 384
     max_texts: int = 16
@@ -81,6 +83,7 @@ class RetrievalConfig:
         for name, least in (
             ("top_c", 1),
             ("beam", 0),
+            ("max_found", 0),
             ("level", 0),
             ("budget", 1),
             ("max_texts", 0),
@@ -231,6 +234,7 @@ class Retriever:
                 target,
                 config.top_c,
                 config.beam,
+                config.max_found,
                 config.admitted_ids(store),
             )
             levels = list(STRATEGIES[config.strategy](search))

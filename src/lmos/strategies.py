@@ -82,6 +82,7 @@ class Search:
         level: The wanted level.
         top_c: Nodes kept at each level for each retrieval token.
         beam: Nodes kept at each level in all, if that is more.
+        max_found: At the wanted level, and of roots below it, no more than that.
         source_ids: Sources that may be entered; `None` for all.
     """
 
@@ -91,6 +92,7 @@ class Search:
     level: int
     top_c: int
     beam: int
+    max_found: int
     source_ids: Collection[int] | None = None
 
     def admitted(self, ids: NodeIds) -> NodeIds:
@@ -109,7 +111,8 @@ class Search:
         """
         scores_RN = self.score(ids).cpu()
         best_N = scores_RN.amax(0).numpy()
-        places = select_nodes(scores_RN, self.top_c, self.beam).numpy()
+        beam = min(self.beam, self.max_found) if ids[0].level <= self.level else self.beam
+        places = select_nodes(scores_RN, self.top_c, beam).numpy()
         places = places[np.argsort(-best_N[places], kind="stable")]
         parents = np.full(len(places), -1) if parents_N is None else parents_N[places]
         return Kept(ids.take(places), tuple(best_N[places].tolist()), len(ids), parents, above)

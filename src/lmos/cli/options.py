@@ -28,7 +28,7 @@ RETRIEVAL_DEFAULTS: dict[str, Any] = {
     "hops": 1,
     "max_embeddings": 0,
     "top_c": 16,
-    "beam": 256,
+    "beam": 1024,
     "since": None,
     "until": None,
     "where": {},
