@@ -1,0 +1,265 @@
+"""Train the reader adapter: `python -m recipes.reader.train --base FOLDER --data DIR --out DIR`.
+
+Resumable: run the same command again. It ends after `--hours`, counted over all its runs; the
+learning rate falls to nothing by then.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from lmos.training.questions import read_fairytaleqa, read_squad
+from lmos.training.words import WordBank
+from recipes.reader.format import PromptFormat
+from recipes.reader.packing import Row, batches, pack, tensors
+from recipes.reader.sources import Babi, Draw, Facts, Notes, Passages, Stories, read_notes
+
+SHARES = {
+    "squad": 0.33,
+    "fairytale": 0.07,
+    "notes": 0.33,
+    "facts": 0.09,
+    "stories": 0.1,
+    "babi": 0.08,
+}
+MAX_LEN = 640
+
+
+def make_format(tokenizer: Any) -> PromptFormat:
+    """The reader's format with the tokenizer's own chat template."""
+
+    def plain(text: str) -> list[int]:
+        backend.encode_special_tokens = True
+        ids: list[int] = backend.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def control(text: str) -> list[int]:
+        backend.encode_special_tokens = False
+        ids: list[int] = backend.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def render(messages: Any) -> str:
+        text: str = tokenizer.apply_chat_template(
+            [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
+        )
+        return text
+
+    backend = tokenizer.backend_tokenizer
+    return PromptFormat(plain, control, render, frozenset({tokenizer.eos_token_id}))
+
+
+def sources(data: Path, notes: Path, *, held_out: bool) -> dict[str, Draw]:
+    """What samples are drawn from, by kind."""
+    words = WordBank(held_out=held_out)
+    squad = list(read_squad(next((data / "squad").glob("*train*.json")), held_out=held_out))
+    titles = list(dict.fromkeys(each.title for each in squad))
+    if not held_out:
+        titles = titles[:-20]
+    kept = set(titles)
+    found: dict[str, Draw] = {
+        "squad": Passages([e for e in squad if e.title in kept], "squad", is_extractive=True).draw,
+        "fairytale": Passages(
+            read_fairytaleqa(data / "fairytaleqa", held_out=held_out),
+            "fairytale",
+            is_extractive=False,
+        ).draw,
+        "facts": Facts(words).draw,
+        "stories": Stories(words).draw,
+    }
+    if rows := read_notes(notes, held_out=held_out):
+        found["notes"] = Notes(rows).draw
+    if not held_out:
+        found["babi"] = Babi(data / "babi").draw
+    return found
+
+
+def iter_rows(
+    found: dict[str, Draw], prompt: PromptFormat, stop_id: int, rng: random.Random
+) -> Iterator[Row]:
+    """Rows for ever, kinds by their shares."""
+    kinds = [kind for kind in SHARES if kind in found]
+    weights = [SHARES[kind] for kind in kinds]
+    while True:
+        sample = found[rng.choices(kinds, weights)[0]](rng)
+        row = None if sample is None else pack(sample, prompt, stop_id, MAX_LEN)
+        if row is not None:
+            yield row
+
+
+def answer_losses(model: Any, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of every token that is said: its loss, whether it is the likeliest, its question's number."""
+    ids_BT, mask_BTT, places_BT, is_said_BT = tensors(rows)
+    mask_B1TT = torch.zeros(mask_BTT.shape).masked_fill_(~mask_BTT, -1e9)[:, None]
+    hidden_BTD = (
+        model.get_base_model()
+        .model(input_ids=ids_BT, attention_mask=mask_B1TT, position_ids=places_BT, use_cache=False)
+        .last_hidden_state
+    )
+    told_BT = is_said_BT[:, 1:]
+    logits_NV = model.get_base_model().lm_head(hidden_BTD[:, :-1][told_BT])
+    wanted_N = ids_BT[:, 1:][told_BT]
+    losses_N = torch.nn.functional.cross_entropy(logits_NV, wanted_N, reduction="none")
+    longest = ids_BT.shape[1]
+    branch_BT = torch.full((len(rows), longest), 0)
+    for number, row in enumerate(rows):
+        branch_BT[number, : len(row)] = torch.tensor(row.branch) + number * 1000
+    return losses_N, logits_NV.argmax(-1) == wanted_N, branch_BT[:, 1:][told_BT]
+
+
+@torch.no_grad()
+def evaluate(model: Any, rows: list[Row], max_tokens: int) -> dict[str, Any]:
+    """Loss, and share of answers of which every token is the likeliest, by kind."""
+    right: dict[str, list[float]] = defaultdict(list)
+    losses: list[float] = []
+    for batch in batches(rows, max_tokens, pool=len(rows)):
+        losses_N, is_best_N, numbers_N = answer_losses(model, batch)
+        losses += losses_N.tolist()
+        for number in numbers_N.unique().tolist():
+            kind = batch[number // 1000].kind
+            right[kind].append(float(is_best_N[numbers_N == number].all()))
+    return {
+        "dev_loss": sum(losses) / len(losses),
+        **{f"exact_{kind}": sum(each) / len(each) for kind, each in sorted(right.items())},
+    }
+
+
+@click.command()
+@click.option("--base", type=Path, required=True, help="Folder of the converted base model.")
+@click.option("--data", type=Path, required=True, help="Folder with squad, fairytaleqa and babi.")
+@click.option("--notes", type=Path, required=True, help="Folder of notes written by hand.")
+@click.option("--out", type=Path, required=True, help="Receives checkpoints and the log.")
+@click.option("--hours", default=2.0, help="Hours of training in all.")
+@click.option("--rate", default=3e-4, help="Highest learning rate.")
+@click.option("--rank", default=16, help="Of the low-rank weights.")
+@click.option("--batch-tokens", default=1280, help="Tokens of a step, padding included.")
+@click.option("--threads", default=2, help="Threads of the processor.")
+@click.option("--seed", default=0, help="Of everything.")
+@click.option("--save-minutes", default=8.0, help="Minutes between checkpoints.")
+@click.option("--evaluate-minutes", default=24.0, help="Minutes between evaluations.")
+def main(
+    base: Path,
+    data: Path,
+    notes: Path,
+    out: Path,
+    hours: float,
+    rate: float,
+    rank: int,
+    batch_tokens: int,
+    threads: int,
+    seed: int,
+    save_minutes: float,
+    evaluate_minutes: float,
+) -> None:
+    """Train the reader adapter."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    out.mkdir(parents=True, exist_ok=True)
+    state_path = out / "state.pt"
+    state = torch.load(state_path, weights_only=False) if state_path.is_file() else None
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    module: Any = AutoModelForCausalLM.from_pretrained(
+        base, dtype=torch.float32, attn_implementation="eager"
+    )
+    if state is None:
+        options = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+        model: Any = get_peft_model(module, options)
+    else:
+        model = PeftModel.from_pretrained(module, out / "adapter", is_trainable=True)
+    weights = [each for each in model.parameters() if each.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
+    step, spent, tokens, asked = 0, 0.0, 0, 0
+    if state is not None:
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent, tokens, asked = state["step"], state["spent"], state["tokens"], state["asked"]
+    prompt = make_format(tokenizer)
+    stop_id = int(tokenizer.eos_token_id)
+    rng = random.Random(f"{seed} {step}")
+    rows = iter_rows(sources(data, notes, held_out=False), prompt, stop_id, rng)
+    dev_rng = random.Random(1)
+    dev_sources = sources(data, notes, held_out=True)
+    dev = [
+        row
+        for kind, draw in dev_sources.items()
+        for sample in (draw(dev_rng) for _ in range(24 if kind in ("squad", "notes") else 10))
+        if sample is not None and (row := pack(sample, prompt, stop_id, MAX_LEN)) is not None
+    ]
+
+    def note(**values: Any) -> None:
+        line = json.dumps({"step": step, "hours": round(spent / 3600, 3), **values})
+        with (out / "log.jsonl").open("a") as file:
+            file.write(line + "\n")
+        print(line, flush=True)
+
+    def save() -> None:
+        model.save_pretrained(out / "adapter.part")
+        part = out / "state.part"
+        torch.save(
+            {
+                "optimizer": optimizer.state_dict(),
+                "step": step,
+                "spent": spent,
+                "tokens": tokens,
+                "asked": asked,
+            },
+            part,
+        )
+        (out / "adapter").mkdir(exist_ok=True)
+        for path in (out / "adapter.part").iterdir():
+            path.replace(out / "adapter" / path.name)
+        part.replace(state_path)
+
+    saved = evaluated = time.monotonic()
+    mean_loss, mean_right = 0.0, 0.0
+    clock = time.monotonic()
+    began, tokens_then = clock, tokens
+    for batch in batches(rows, batch_tokens):
+        progress = spent / (hours * 3600)
+        if progress >= 1:
+            break
+        lift = min(1.0, (step + 1) / 30)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * lift * max(0.02, 1 - progress)
+        losses_N, is_best_N, numbers_N = answer_losses(model, batch)
+        loss = losses_N.mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+        tokens += sum(map(len, batch))
+        asked += len(numbers_N.unique())
+        now = time.monotonic()
+        spent, clock = spent + now - clock, now
+        mean_loss = loss.item() if step == 1 else 0.97 * mean_loss + 0.03 * loss.item()
+        mean_right = 0.97 * mean_right + 0.03 * float(is_best_N.float().mean())
+        if step % 10 == 0:
+            note(
+                loss=round(mean_loss, 4),
+                right=round(mean_right, 3),
+                asked=asked,
+                tokens=tokens,
+                speed=round((tokens - tokens_then) / (now - began)),
+            )
+        if now - saved > save_minutes * 60:
+            save()
+            saved = time.monotonic()
+        if now - evaluated > evaluate_minutes * 60:
+            note(**{k: round(v, 4) for k, v in evaluate(model, dev, batch_tokens).items()})
+            evaluated = clock = time.monotonic()
+    save()
+    note(**{k: round(v, 4) for k, v in evaluate(model, dev, batch_tokens).items()})
+
+
+if __name__ == "__main__":
+    main()
