@@ -53,7 +53,7 @@ def ask(
     \b
     Example:
       lmos ask life.lmos "What is the code of the blue bicycle?"
-      lmos ask life.lmos Who sold the bicycle? --explain
+      lmos ask life.lmos where does the fox sleep --explain
       lmos ask life.lmos "Who sold it?" --since 2024-05-01 --where author=me
       lmos ask life.lmos "Who sold the bicycle?" --json | jq -r .answer
 

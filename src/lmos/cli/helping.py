@@ -13,7 +13,8 @@ import click
 _Decorated = TypeVar("_Decorated", bound=Callable[..., None])
 _OTHER = "Options"
 _OUTPUT = "Output"
-_GROUPS = (_OTHER, "Answer", "Search", "Model", _OUTPUT)
+_HELP = "Help"
+_GROUPS = (_OTHER, "Answer", "Search", "Model", _OUTPUT, _HELP)
 _SHOWS_ALL = "lmos.shows_all_options"
 
 
@@ -42,9 +43,10 @@ def option(*flags: str, **settings: Any) -> Callable[[_Decorated], _Decorated]:
 class HelpfulCommand(click.Command):
     """A command whose help fits a screen, with every example on a line of its own."""
 
-    def __init__(self, *args: Any, help: str | None = None, **kwargs: Any) -> None:
-        """As `click.Command`; `help` may come from a raw docstring."""
-        super().__init__(*args, help=unwrapped(help), **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As `click.Command`; its help may come from a raw docstring."""
+        super().__init__(*args, **kwargs)
+        self.help = _unwrapped(self.help)
         if any(_is_rare(parameter) for parameter in self.params):
             self.params.append(_help_all_option())
 
@@ -57,13 +59,15 @@ class HelpfulCommand(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None and (ctx.meta.get(_SHOWS_ALL) or not _is_rare(parameter)):
                 rows[_group(parameter)].append(record)
+        if rows[_OUTPUT]:
+            rows[_OUTPUT] += rows.pop(_HELP)
         for group, records in rows.items():
             if records:
                 with formatter.section(group):
                     formatter.write_dl(records)
 
 
-def unwrapped(text: str | None) -> str | None:
+def _unwrapped(text: str | None) -> str | None:
     r"""Give click the character that keeps lines apart where a raw docstring spells it `\b`."""
     return None if text is None else text.replace("\\b\n", "\b\n")
 
@@ -71,7 +75,7 @@ def unwrapped(text: str | None) -> str | None:
 def _group(parameter: click.Option) -> str:
     if isinstance(parameter, GroupedOption):
         return parameter.group
-    return _OUTPUT if "--help" in parameter.opts else _OTHER
+    return _HELP if "--help" in parameter.opts else _OTHER
 
 
 def _is_rare(parameter: click.Parameter) -> bool:
@@ -81,7 +85,7 @@ def _is_rare(parameter: click.Parameter) -> bool:
 def _help_all_option() -> click.Option:
     return GroupedOption(
         ["--help-all"],
-        group=_OUTPUT,
+        group=_HELP,
         is_flag=True,
         is_eager=True,
         expose_value=False,

@@ -54,7 +54,7 @@ def speak_any_encoding() -> None:
 
 
 def _in_other_words(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Marks of ours as ASCII that looks alike, all else with its number, as `\\u4e16`."""
+    r"""Marks of ours as ASCII that looks alike, all else with its number, as `\u4e16`."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     mark = _ASCII_MARKS.get(error.object[error.start])

@@ -44,7 +44,7 @@ def pretrain(
     \b
     Example:
       lmos pretrain --data texts/ --out runs/base
-      lmos pretrain --base runs/base/model --data texts/ --out runs/more --steps 1000
+      lmos pretrain --base runs/base/model --data texts/ --out runs/b --steps 900
     """
     if widen and base is None:
         raise click.UsageError("--widen: expected --base MODEL with it, the model to widen")

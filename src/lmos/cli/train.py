@@ -119,7 +119,7 @@ def train(
     own in .jsonl files, one a line, where gold says which passages the answer needs:
 
     \b
-      {"context": ["a passage", "another"], "question": "Who?", "answer": "Eva", "gold": [0]}
+      {"context": ["a", "b"], "question": "Who?", "answer": "Eva", "gold": [0]}
 
     The trained model is OUT/model; use it with `lmos new STORE --model OUT/model`. A run that was
     interrupted goes on, exactly, when the same command is given with --resume. Several processes

@@ -37,14 +37,16 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="FOLDER",
         help="A folder with .txt and .md files, and questions: .jsonl, SQuAD, FairytaleQA.",
     )
-    @click.option(
+    @option(
         "--exclude",
+        is_rare=True,
         multiple=True,
         metavar="GLOB",
         help="Leave out files with names like this; repeatable.",
     )
-    @click.option(
+    @option(
         "--skip-folder",
+        is_rare=True,
         multiple=True,
         metavar="NAME",
         help="Leave out folders of this name; repeatable.",
