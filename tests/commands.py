@@ -36,6 +36,14 @@ def values(*arguments: object, stdin: str | bytes | None = None) -> Any:
     return json.loads(output(*arguments, "--json", stdin=stdin))
 
 
+def answered(*arguments: object) -> Any:
+    """What `ask` prints with `--json`; its exit status says whether an answer was found."""
+    result = run("ask", *arguments, "--json")
+    answer = json.loads(result.stdout)
+    assert result.exit_code == (0 if answer["is_found"] else 1), result.output
+    return answer
+
+
 def failure(*arguments: object, code: int = 1, stdin: str | bytes | None = None) -> str:
     """What a command that fails says; it has printed no result."""
     result = run(*arguments, stdin=stdin)

@@ -11,7 +11,7 @@ import click
 import pytest
 
 import lmos
-from commands import TEXTS, failure, output, run, texts_in, values, write_notes
+from commands import TEXTS, answered, failure, output, run, texts_in, values, write_notes
 from conftest import new_llama
 from lmos.cli import main
 from lmos.cli.options import RETRIEVAL_DEFAULTS
@@ -25,6 +25,7 @@ from lmos.store.sqlite import SQLiteStore
 from lmos.strategies import STRATEGIES
 
 QUESTION = "What opens the blue bicycle?"
+_ANSWER_KEYS = ("answer", "is_found", "confidence", "reason", "citations", "timing")
 STORE_COMMANDS = [
     name for name, command in main.commands.items() if command.params[0].name == "store"
 ]
@@ -321,8 +322,8 @@ def test_retrieve_draws_the_walk_and_the_passages(
 
 
 def test_ask_prints_exactly_the_documented_json(store: Path) -> None:
-    answer = values("ask", store, QUESTION, "--max-new-tokens", 5)
-    assert set(answer) == {"answer", "is_found", "confidence", "citations", "timing"}
+    answer = answered(store, QUESTION, "--max-new-tokens", 5)
+    assert set(answer) == {*_ANSWER_KEYS}
     assert 0 <= answer["confidence"] <= 1
     assert set(answer["timing"]) >= {"retrieve", "total"}
     for citation in answer["citations"]:
@@ -341,12 +342,12 @@ def test_ask_prints_exactly_the_documented_json(store: Path) -> None:
             )
         }
         assert all(set(step) == {"level", "index", "score"} for step in citation["path"])
-    assert "walk" in values("ask", store, QUESTION, "--max-new-tokens", 1, "--explain")
+    assert "walk" in answered(store, QUESTION, "--max-new-tokens", 1, "--explain")
 
 
 def test_answers_are_sampled_by_their_seed(store: Path) -> None:
     def said(*options: object) -> str:
-        answer = values("ask", store, QUESTION, "--max-new-tokens", 8, *options)["answer"]
+        answer = answered(store, QUESTION, "--max-new-tokens", 8, *options)["answer"]
         assert isinstance(answer, str)
         return answer
 
@@ -358,7 +359,7 @@ def test_answers_are_sampled_by_their_seed(store: Path) -> None:
 
 def test_ask_answers_then_cites(store: Path) -> None:
     before = store.read_bytes()
-    answer = values("ask", store, QUESTION, "--max-new-tokens", 5)
+    answer = answered(store, QUESTION, "--max-new-tokens", 5)
     shown = output("ask", store, QUESTION, "--max-new-tokens", 5, "--explain")
     printable = "".join(c if c.isprintable() or c == "\t" else "�" for c in answer["answer"])
     assert shown.startswith(printable + "\n")
@@ -381,20 +382,38 @@ def test_only_the_sources_that_were_asked_for_answer(empty: Path) -> None:
         (("--where", "owner=nobody"), ""),
     ):
         for command in ("retrieve", "ask"):
-            citations = values(command, empty, QUESTION, *flags, "--max-embeddings", 99)[
-                "citations"
-            ]
+            result = run(command, empty, QUESTION, *flags, "--max-embeddings", 99, "--json")
+            citations = json.loads(result.stdout)["citations"]
             assert {citation["source"] for citation in citations} == set(expected)
     (citation, *_) = values("retrieve", empty, QUESTION, "--until", 6)["citations"]
     assert citation["time"] == 5
     assert " 2024-06-01 00:00 " in output("retrieve", empty, QUESTION, "--since", "2024-05-09")
 
 
-def test_ask_of_an_empty_store_cites_nothing(empty: Path) -> None:
-    answer = values("ask", empty, QUESTION, "--max-new-tokens", 2)
-    assert (answer["citations"], answer["is_found"], answer["confidence"]) == ([], False, 0)
-    shown = output("ask", empty, QUESTION, "--max-new-tokens", 2, "--explain")
-    assert "nothing found that answers this (confidence 0%)" in shown
+def test_ask_of_an_empty_store_generates_nothing_and_says_why(empty: Path) -> None:
+    result = run("ask", empty, QUESTION, "--max-new-tokens", 2, "--json")
+    answer = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (answer["answer"], answer["citations"]) == ("", [])
+    assert (answer["is_found"], answer["confidence"]) == (False, 0)
+    assert answer["reason"].startswith("the store is empty")
+    said = failure("ask", empty, QUESTION, "--max-new-tokens", 2, "--explain")
+    assert "nothing found: the store is empty: add text with lmos add" in said
+
+
+def test_a_filter_that_matches_no_source_is_named(empty: Path) -> None:
+    output("add", empty, "-", "--source", "a", "--label", "owner=me", stdin="The owl is white.")
+    said = failure("ask", empty, "What is white?", "--where", "owner=nobody")
+    assert "nothing found: no source matches --where owner=nobody" in said
+    said = failure("ask", empty, "What is white?", "--since", "2099-01-01")
+    assert "no source matches --since 2099-01-01" in said
+
+
+def test_a_question_need_not_be_quoted(store: Path) -> None:
+    quoted = answered(store, "who keeps the bicycle", "--max-new-tokens", 3)
+    spread = answered(store, *"who keeps the bicycle".split(), "--max-new-tokens", 3)
+    assert spread["answer"] == quoted["answer"]
+    assert spread["citations"] == quoted["citations"]
 
 
 def test_a_stored_text_does_not_steer_the_terminal(empty: Path) -> None:
@@ -411,33 +430,30 @@ def test_a_stored_text_does_not_steer_the_terminal(empty: Path) -> None:
 # chat
 
 
-def test_chat_remembers_every_turn_across_restarts(empty: Path) -> None:
+def test_chat_remembers_what_it_is_told_and_not_what_it_is_asked(empty: Path) -> None:
     length = ("--max-new-tokens", 3)
-    first = output("chat", empty, *length, stdin="Greta has a bicycle.\n\n/quit\nunheard\n")
-    again = run("chat", empty, *length, "--json", stdin="  Who has it?  \n")
+    first = run("chat", empty, *length, stdin="Greta has a bicycle.\n\n/quit\nunheard\n")
+    assert (first.exit_code, first.stdout) == (0, "")
+    assert "noted" in first.stderr
+    again = run("chat", empty, *length, "--json", stdin="  Who has it?  \n/tell Is it? Yes.\n")
     assert again.exit_code == 0
-    turn = json.loads(again.stdout)
-    assert set(turn) == {"question", "answer", "is_found", "confidence", "citations", "timing"}
-    assert turn["question"] == "Who has it?"
-    assert {citation["source"] for citation in turn["citations"]} == {"chat"}
-    lines = texts_in(empty)["chat"]
-    assert lines.startswith("User: Greta has a bicycle.\nAssistant: ")
-    said = turn["answer"] if turn["is_found"] else "not found"
-    assert lines.endswith(f"User: Who has it?\nAssistant: {said}\n")
-    assert lines.count("User: ") == 2
-    assert "> " not in first
+    asked, told = map(json.loads, again.stdout.splitlines())
+    assert set(asked) == {"question", *_ANSWER_KEYS}
+    assert asked["question"] == "Who has it?"
+    assert {citation["source"] for citation in asked["citations"]} == {"chat"}
+    assert told == {"told": "Is it? Yes.", "source": "chat"}
+    assert texts_in(empty)["chat"] == "Greta has a bicycle.\nIs it? Yes.\n"
 
 
 def test_chat_goes_on_after_a_question_that_cannot_be_asked(empty: Path) -> None:
-    stdin = b"good\n" + b"long " * 2000 + b"\nb\xffd\nalso good\n"
+    stdin = b"good\n" + b"long " * 2000 + b"?\nb\xffd\nalso good\n/fly\n"
     result = run("chat", empty, "--source", "talk", "--max-new-tokens", 1, stdin=stdin)
     assert result.exit_code == 0
     assert "error: expected a question of at most" in result.stderr
-    assert "this turn is not remembered" in result.stderr
+    assert "this turn is not answered" in result.stderr
     assert "error: line 3: expected UTF-8" in result.stderr
-    text = texts_in(empty)["talk"]
-    assert text.count("User: ") == 2
-    assert "long" not in text
+    assert "there is no command /fly" in result.stderr
+    assert texts_in(empty)["talk"] == "good\nalso good\n"
 
 
 # forget, verify

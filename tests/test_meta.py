@@ -27,7 +27,7 @@ store
 excerpts
 borders compressor reuse scorers
 builder recheck keyindex strategies retriever
-generation citations
+generation citations absence
 answers
 session
 reencoding repairing scaleout

@@ -32,6 +32,7 @@ class Answer:
         is_found: Whether the context holds an answer, as far as the model can tell; else `text` is
             a guess, or says that there is none.
         evidence: What the confidence was made of; `None` until the answer is complete.
+        reason: Why there is nothing to answer from; `None` if there is something.
     """
 
     question: str
@@ -46,6 +47,7 @@ class Answer:
     confidence: float = 0.0
     is_found: bool = False
     evidence: Evidence | None = None
+    reason: str | None = None
 
     def __post_init__(self) -> None:
         self._pieces = iter(self._stream)

@@ -16,11 +16,12 @@ from typing import Any
 
 import torch
 
+from lmos.absence import why_nothing
 from lmos.answers import Answer
 from lmos.builder import Progress, SourceText, TreeBuilder
 from lmos.citations import Citation, cite, read_passages
 from lmos.errors import ConfigError, DataError, ModelError, QueryError
-from lmos.generation import prompt_embeddings, stream_answer
+from lmos.generation import AnswerStream, prompt_embeddings, stream_answer
 from lmos.model import BaseModel
 from lmos.nodes import Source, Span
 from lmos.recheck import Rechecker
@@ -327,6 +328,8 @@ class Session:
     ) -> Answer:
         """Retrieve, then generate. Iterate over the answer to stream it.
 
+        Where no passage is found nothing is generated: the answer is empty, and has a `reason`.
+
         Args:
             question: Any question.
             config: How to retrieve.
@@ -342,6 +345,18 @@ class Session:
         with self.store.snapshot():
             retrieval = self.retrieve(question, config)
             found = clock.perf_counter()
+            if not retrieval.hits:
+                return Answer(
+                    question,
+                    retrieval,
+                    (),
+                    {"retrieve": found - start},
+                    _stream=AnswerStream(self.model, iter(())),
+                    _passages=(),
+                    _calibration=self.model.calibration,
+                    _start=start,
+                    reason=why_nothing(self.store, config or RetrievalConfig()),
+                )
             prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, question)
             passages = read_passages(self.store, retrieval.hits)
         return Answer(

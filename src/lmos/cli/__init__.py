@@ -36,19 +36,34 @@ _COMMANDS = (
 )
 
 
-@click.group("lmos", cls=FailingGroup, context_settings={"help_option_names": ["-h", "--help"]})
+_HELP = """Give a language model a life-long context, kept in one file.
+
+\b
+Example:
+  lmos new life.lmos
+  lmos add life.lmos diary/ notes.md
+  lmos ask life.lmos "What is the code of the blue bicycle?"
+
+Every command has its own --help.
+
+\b
+Exit status:
+    0  The command did what it was asked for.
+    1  It failed, or ask found nothing that answers the question.
+    2  It was called in a wrong way; the message says what was expected.
+  130  It was interrupted with Ctrl-C; nothing is half-written.
+"""
+
+
+@click.group(
+    "lmos",
+    cls=FailingGroup,
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="lmos")
 def main() -> None:
-    r"""Give a language model a life-long context, kept in one file.
-
-    \b
-    Example:
-      lmos new life.lmos
-      lmos add life.lmos diary/ notes.md
-      lmos ask life.lmos "What is the code of the blue bicycle?"
-
-    Every command has its own --help. Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
-    """
+    """The command `lmos`."""
 
 
 for _command in _COMMANDS:

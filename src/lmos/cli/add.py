@@ -18,6 +18,7 @@ import click
 
 from lmos.cli import parameters
 from lmos.cli.failures import INTERRUPTED
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.inputs import MEGABYTE, STDIN, Inputs, find_inputs, read_stdin
 from lmos.cli.options import ModelChoice, json_option, model_options, store_argument
 from lmos.cli.output import count, note, print_json, printable, progress_bar, size
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from lmos.cli.adding import Outcome
 
 
-@click.command(short_help="Add files, folders or standard input.")
+@click.command(cls=HelpfulCommand, short_help="Add files, folders or standard input.")
 @store_argument
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--source", metavar="NAME", help="Name of the source.  [default: the path]")

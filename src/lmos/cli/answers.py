@@ -1,6 +1,7 @@
-"""Answers as they are generated, and as machines read them.
+"""Answers as people see them, when they are complete, and as machines read them.
 
-Knows answers. Does not know questions or where an answer goes.
+What the model claims is a result; that it found nothing, and its guess then, are notes. Knows
+answers. Does not know questions.
 """
 
 from __future__ import annotations
@@ -10,25 +11,36 @@ from typing import Any
 import click
 
 from lmos.answers import Answer
-from lmos.cli.output import printable
+from lmos.cli.output import printable, waiting
 from lmos.cli.passages import passage_json
 
 
-def stream(answer: Answer) -> None:
-    """Print an answer piece by piece, end the line, and say so if it is none."""
-    for piece in answer:
-        click.echo(printable(piece), nl=False)
-    click.echo()
-    if not answer.is_found:
-        click.echo(f"nothing found that answers this (confidence {answer.confidence:.0%})")
+def complete(answer: Answer) -> Answer:
+    """Generate to the end: only then is it known whether the answer is claimed."""
+    with waiting("thinking"):
+        return answer.complete()
+
+
+def say(answer: Answer) -> None:
+    """Print a complete answer; on standard error that there is none, and the guess."""
+    if answer.is_found:
+        click.echo(printable(answer.text).strip())
+        return
+    if answer.reason is not None:
+        click.echo(f"nothing found: {answer.reason}", err=True)
+        return
+    click.echo(f"nothing found that answers this (confidence {answer.confidence:.0%})", err=True)
+    if answer.is_given:
+        click.echo(f"a guess: {printable(answer.text).strip()}", err=True)
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
-    """A complete answer with its passages."""
+    """A complete answer with its passages; `answer` is a guess unless `is_found`."""
     return {
         "answer": answer.text,
         "is_found": answer.is_found,
         "confidence": answer.confidence,
+        "reason": answer.reason,
         "citations": [
             {**passage_json(citation), "has_answer": citation.has_answer}
             for citation in answer.citations

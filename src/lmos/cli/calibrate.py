@@ -7,27 +7,42 @@ from typing import Any
 
 import click
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import ModelChoice, json_option
 from lmos.cli.output import print_json, progress_bar, results
 from lmos.cli.trainings import data_options
 
 
-@click.command(short_help="Fit how sure a model may be of its answers.")
+@click.command(cls=HelpfulCommand, short_help="Fit how sure a model may be of its answers.")
 @click.argument("model")
 @data_options
-@click.option("--adapter", metavar="FOLDER", help="Adapter, if it is not beside the model.")
-@click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model.")
 @click.option(
-    "--texts", default=40, show_default=True, metavar="N", help="Texts, 24 questions to each."
+    "--adapter", metavar="FOLDER", help="The folder of the adapter, if it is not beside the model."
+)
+@click.option(
+    "--trust-remote-code", is_flag=True, help="Run Python code that comes with the model."
+)
+@click.option(
+    "--texts",
+    default=40,
+    show_default=True,
+    metavar="N",
+    help="Number of texts; the model is asked 24 questions about each.",
 )
 @click.option(
     "--false-share",
     default=0.04,
     show_default=True,
     metavar="X",
-    help="Most questions without an answer that may be answered; sets the threshold.",
+    help="At most this share of the questions without an answer may be answered.",
 )
-@click.option("--seed", default=0, show_default=True, metavar="N", help="Of texts and questions.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="The same seed gives the same texts and questions.",
+)
 @json_option
 def calibrate(
     model: str,

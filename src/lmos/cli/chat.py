@@ -1,4 +1,4 @@
-"""`lmos chat`: a talk that is remembered, turn by turn."""
+"""`lmos chat`: a talk in which what is told is remembered."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import (
     ModelChoice,
     answer_options,
@@ -15,15 +16,21 @@ from lmos.cli.options import (
     retrieval_options,
     store_argument,
 )
-from lmos.cli.output import is_interactive, note, print_json, printable
+from lmos.cli.output import is_interactive, note
 from lmos.cli.stores import require_store
-from lmos.cli.turns import QUIT, iter_turns
+from lmos.cli.turns import iter_turns
 from lmos.errors import LmosError
 
 
-@click.command(short_help="Talk; every turn is remembered.")
+@click.command(cls=HelpfulCommand, short_help="Talk; what you tell is remembered.")
 @store_argument
-@click.option("--source", default="chat", show_default=True, help="Source that the talk extends.")
+@click.option(
+    "--source",
+    default="chat",
+    show_default=True,
+    metavar="NAME",
+    help="The source that what you tell is added to.",
+)
 @answer_options
 @retrieval_options
 @model_options
@@ -36,45 +43,38 @@ def chat(
     model: ModelChoice,
     as_json: bool,
 ) -> None:
-    r"""Talk with everything in STORE, one line a turn, and remember every turn.
+    r"""Talk with everything in STORE, one line a turn: tell it something, or ask.
 
     \b
     Example:
       lmos chat life.lmos
+      echo "The bicycle is Eva's now." | lmos chat life.lmos --source diary
       echo "Who has the blue bicycle?" | lmos chat life.lmos --json
 
-    Each turn is added to a source, so the next ones find it, in this talk and in all later ones.
-    /quit, Ctrl-D or Ctrl-C leaves. With --json every turn is one line of JSON.
+    A statement is added to a source, so that this talk and all later ones find it. A question is
+    answered; neither it nor the answer is stored. A line is a question if it ends with a question
+    mark, or begins like one in English. /ask TEXT and /tell TEXT leave no doubt, /help explains,
+    and /quit or Ctrl-D leaves. With --json every turn is one line of JSON.
+
+    Exit status: 0 when the talk has ended, whatever was found.
     """
     require_store(store)
 
-    from lmos.cli.answers import answer_json, stream
     from lmos.cli.opening import open_session
-    from lmos.prompts import UNKNOWN_ANSWER
+    from lmos.cli.talk import Talk
     from lmos.retriever import RetrievalConfig
 
     config = RetrievalConfig(**retrieval)
     with open_session(store, model, read_only=False) as session:
+        talk = Talk(session, source, config, answering, as_json=as_json)
         if is_interactive():
-            note(f"every turn is remembered in the source {source!r}; {QUIT} leaves")
+            note(f"what you tell is remembered in the source {source!r}; /help explains")
         try:
-            for question in iter_turns():
+            for turn in iter_turns():
                 try:
-                    answer = session.ask(question, config, **answering)
-                    if as_json:
-                        answer.complete()
-                    else:
-                        stream(answer)
-                    # A guess that is remembered would be found as a fact.
-                    said = answer.text if answer.is_found else UNKNOWN_ANSWER
-                    session.append(source, f"User: {question}\nAssistant: {said}\n")
+                    talk.take(turn)
                 except LmosError as error:
-                    click.echo(f"error: {error}\nthis turn is not remembered", err=True)
-                    continue
-                if as_json:
-                    print_json({"question": question, **answer_json(answer)}, on_one_line=True)
-                else:
-                    names = dict.fromkeys(citation.source for citation in answer.citations)
-                    note(f"from {', '.join(map(printable, names)) or 'nothing: no sources yet'}")
+                    what = "answered" if turn.is_question else "remembered"
+                    click.echo(f"error: {error}\nthis turn is not {what}", err=True)
         except KeyboardInterrupt:
             click.echo(err=True)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import json_option, store_argument
 from lmos.cli.output import print_json, size, waiting
 from lmos.cli.stores import require_store
 
 
-@click.command(short_help="Give unused room back.")
+@click.command(cls=HelpfulCommand, short_help="Give unused room back.")
 @store_argument
 @json_option
 def compact(store: Path, as_json: bool) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import json_option, store_argument
 from lmos.cli.output import count, print_json, size, waiting
 from lmos.cli.stores import require_store
 
 
-@click.command(short_help="Write a store to a portable archive.")
+@click.command(cls=HelpfulCommand, short_help="Write a store to a portable archive.")
 @store_argument
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from lmos.cli.output import speak_any_encoding
 from lmos.errors import LmosError
 
 FAILED = 1
@@ -21,6 +22,11 @@ class FailingGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order in which they were added, not of the alphabet."""
         return list(self.commands)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program, whatever the encoding of its output."""
+        speak_any_encoding()
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; errors that lmos raises on purpose become a message."""

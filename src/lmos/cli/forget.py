@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import json_option, store_argument
 from lmos.cli.output import count, is_interactive, note, print_json, printable
 from lmos.cli.stores import require_store
 
 
-@click.command(short_help="Remove a source for good.")
+@click.command(cls=HelpfulCommand, short_help="Remove a source for good.")
 @store_argument
 @click.argument("source")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import json_option
 from lmos.cli.output import count, print_json, waiting
 from lmos.errors import DataError
 
 
-@click.command("import", short_help="Make a store from an archive.")
+@click.command("import", cls=HelpfulCommand, short_help="Make a store from an archive.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("store", type=click.Path(path_type=Path))
 @json_option

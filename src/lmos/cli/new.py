@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from lmos.cli import parameters
+from lmos.cli.helping import HelpfulCommand, option
 from lmos.cli.options import ModelChoice, model_options, store_argument
 from lmos.cli.output import note
 from lmos.released import DEFAULT_MODEL
 
 
-@click.command(short_help="Make an empty store.")
+@click.command(cls=HelpfulCommand, short_help="Make an empty store.")
 @store_argument
 @click.option(
     "--ratio",
@@ -23,23 +24,34 @@ from lmos.released import DEFAULT_MODEL
     metavar="K1,K2,...",
     help="Tokens per embedding at level 1, then embeddings per embedding of the level above.",
 )
-@click.option("--window", type=int, default=256, show_default=True, help="Tokens read at once.")
-@click.option(
+@option(
+    "--window",
+    is_rare=True,
+    type=int,
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="Number of tokens that are read at once.",
+)
+@option(
     "--mask",
+    is_rare=True,
     type=click.Choice(["window", "strict"]),
     default="window",
     show_default=True,
     help="What a token may see: what came before it in the window, or in its own span only.",
 )
-@click.option(
+@option(
     "--output",
+    is_rare=True,
     type=click.Choice(["residual", "mean", "paper"]),
     default="residual",
     show_default=True,
     help="An embedding: means of the span plus the compression token's state, or either alone.",
 )
-@click.option(
+@option(
     "--segmenter",
+    is_rare=True,
     type=click.Choice(["sentence", "fixed", "surprise", "attention"]),
     default="sentence",
     show_default=True,

@@ -6,6 +6,7 @@ Knows names, help and defaults as text; the values are checked by those who use 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from lmos.cli import parameters
+from lmos.cli.helping import option
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -70,40 +72,69 @@ def store_argument(command: _Command) -> _Command:
 
 def json_option(command: _Command) -> _Command:
     """Whether to print for machines."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")(
-        command
-    )
+    text = "Print JSON, for machines."
+    return option("--json", "as_json", group="Output", is_flag=True, help=text)(command)
+
+
+def question_argument(command: Callable[..., None]) -> Callable[..., None]:
+    """The question, in quotes or as separate words; passed on as one text, `question`."""
+
+    @click.argument("words", nargs=-1, required=True, metavar="QUESTION")
+    @functools.wraps(command)
+    def with_question(*args: Any, words: tuple[str, ...], **rest: Any) -> None:
+        # Where the locale is not UTF-8, Python hands over the bytes of a terminal that is.
+        question = os.fsencode(" ".join(words)).decode(errors="surrogateescape")
+        command(*args, question=question, **rest)
+
+    return with_question
 
 
 def explain_option(command: _Command) -> _Command:
     """Whether to show the walk."""
     text = "Show the walk down the tree, level by level."
-    return click.option("--explain", is_flag=True, help=text)(command)
+    return option("--explain", group="Output", is_flag=True, help=text)(command)
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """Which model reads and writes the store; passed on as one `ModelChoice`, `model`."""
 
-    @click.option(
+    @option(
         "--model",
+        group="Model",
         metavar="MODEL",
         help="A shipped model, a folder, or a name on the Hugging Face Hub.  "
-        "[default: the store's own; lmos-small for a new store]",
+        "[default: the store's own; for a new store lmos-small]",
     )
-    @click.option("--adapter", metavar="FOLDER", help="Adapter, if it is not beside the model.")
-    @click.option("--trust-remote-code", is_flag=True, help="Run code that comes with the model.")
-    @click.option(
+    @option(
+        "--adapter",
+        group="Model",
+        is_rare=True,
+        metavar="FOLDER",
+        help="The folder of the adapter, if it is not beside the model.",
+    )
+    @option(
+        "--trust-remote-code",
+        group="Model",
+        is_rare=True,
+        is_flag=True,
+        help="Run Python code that comes with the model.",
+    )
+    @option(
         "--device",
+        group="Model",
         default="auto",
-        show_default=True,
-        help="Where to compute: cpu, cuda, cuda:1, ...; auto is a GPU if there is one.",
+        metavar="NAME",
+        help="Where to compute, such as cpu or cuda:1.  [default: a GPU if there is one]",
     )
-    @click.option(
+    @option(
         "--dtype",
+        group="Model",
+        is_rare=True,
         type=click.Choice(["float32", "bfloat16", "auto"]),
         default="float32",
         show_default=True,
-        help="Of the model's weights while it computes; auto is the one they were saved in.",
+        help="The type of the weights while the model computes; auto is the one they were "
+        "saved in.",
     )
     @functools.wraps(command)
     def with_model(
@@ -125,50 +156,57 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
     """How to walk; passed on as one dictionary, `retrieval`, by the names of `RetrievalConfig`."""
 
     @_retrieval_option(
+        "since",
+        "Ask only sources of this time or later: 2024-05-17T08:30.",
+        is_rare=False,
+        type=parameters.moment,
+        metavar="TIME",
+    )
+    @_retrieval_option(
+        "until",
+        "Ask only sources before this time.",
+        is_rare=False,
+        type=parameters.moment,
+        metavar="TIME",
+    )
+    @_retrieval_option(
+        "where",
+        "Ask only sources with this label; repeatable.",
+        is_rare=False,
+        type=parameters.label,
+        metavar="KEY=VALUE",
+        multiple=True,
+        callback=_as_labels,
+    )
+    @_retrieval_option(
         "strategy",
-        "tree: from the roots down. flat: score every node of the wanted level. index: those that "
-        "an index over that level finds (pip install 'lmos[ann]').",
+        "tree walks from the roots down; flat scores every node of the wanted level; index scores "
+        "those that an index over that level finds (pip install 'lmos[ann]').",
         type=click.Choice(["tree", "flat", "index"]),
     )
     @_retrieval_option(
         "scorer",
-        "cached: stored attention keys. paper: a forward pass over the candidates.",
+        "cached compares stored attention keys; paper runs the model over the candidates.",
         type=click.Choice(["cached", "paper"]),
     )
-    @_retrieval_option("budget", "Most positions that the passages may take in the model.")
+    @_retrieval_option("budget", "The passages take at most N positions in the model.")
     @_retrieval_option(
-        "level", "0 opens the best passages to their text, 1 and above stop at embeddings."
+        "level", "0 opens the best passages to their text; 1 and above stop at embeddings."
     )
-    @_retrieval_option("max_texts", "Most passages that are read as text.")
+    @_retrieval_option("max_texts", "At most N passages are read as text.")
     @_retrieval_option(
         "text_mass",
         "Passages are read as text, best first, until their weights reach this share of all.",
         type=float,
         metavar="SHARE",
     )
-    @_retrieval_option("max_embeddings", "Most passages beside them that stay embeddings.")
+    @_retrieval_option("max_embeddings", "At most N passages beside them stay embeddings.")
     @_retrieval_option(
-        "hops", "Searches in turn; 2 also finds what the best passages of the first lead to."
+        "hops",
+        "Number of searches in turn; 2 also finds what the best passages of the first lead to.",
     )
-    @_retrieval_option("top_c", "Nodes kept at each level for each retrieval token.")
-    @_retrieval_option("beam", "Nodes kept at each level in all, if that is more.")
-    @_retrieval_option(
-        "since",
-        "Ask only sources of this time and later (ISO 8601, or seconds since 1970).",
-        type=parameters.moment,
-        metavar="TIME",
-    )
-    @_retrieval_option(
-        "until", "Ask only sources before this time.", type=parameters.moment, metavar="TIME"
-    )
-    @_retrieval_option(
-        "where",
-        "Ask only sources with this label; repeatable, all must be there.",
-        type=parameters.label,
-        metavar="KEY=VALUE",
-        multiple=True,
-        callback=_as_labels,
-    )
+    @_retrieval_option("top_c", "Keep N nodes at each level for each retrieval token.")
+    @_retrieval_option("beam", "Keep N nodes at each level in all, if that is more.")
     @functools.wraps(command)
     def with_retrieval(*args: Any, **options: Any) -> None:
         retrieval = {name: options.pop(name) for name in RETRIEVAL_DEFAULTS}
@@ -178,12 +216,21 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _retrieval_option(
-    name: str, text: str, **kind: Any
+    name: str, text: str, *, is_rare: bool = True, **kind: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     kind = kind or {"type": int, "metavar": "N"}
     default = RETRIEVAL_DEFAULTS[name]
     flag = f"--{name.replace('_', '-')}"
-    return click.option(flag, name, default=default, show_default=True, help=text, **kind)
+    return option(
+        flag,
+        name,
+        group="Search",
+        is_rare=is_rare,
+        default=default,
+        show_default=default != {},
+        help=text,
+        **kind,
+    )
 
 
 def _as_labels(
@@ -201,24 +248,33 @@ def _as_labels(
 def answer_options(command: Callable[..., None]) -> Callable[..., None]:
     """How to answer; passed on as one dictionary, `answering`, by the names of `Session.ask`."""
 
-    @click.option(
+    @option(
         "--max-new-tokens",
+        group="Answer",
         type=click.IntRange(min=1),
         default=32,
         show_default=True,
         metavar="N",
-        help="Longest answer, in tokens.",
+        help="The answer has at most N tokens.",
     )
-    @click.option(
+    @option(
         "--temperature",
+        group="Answer",
+        is_rare=True,
         type=click.FloatRange(min=0),
         default=0.0,
         show_default=True,
         metavar="X",
-        help="0 says what is likeliest; more says other things too.",
+        help="0 always gives the likeliest answer; the larger, the more varied.",
     )
-    @click.option(
-        "--seed", default=0, show_default=True, metavar="N", help="Of answers with a temperature."
+    @option(
+        "--seed",
+        group="Answer",
+        is_rare=True,
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="With a temperature, the same seed gives the same answer.",
     )
     @functools.wraps(command)
     def with_answering(

@@ -5,6 +5,8 @@ Plain text for people, JSON for machines. Knows terminals; knows neither stores 
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import re
@@ -20,16 +22,47 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 # All but newline and tab of C0, DEL and C1: a stored text must not steer the terminal.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_UNWRAPPED = 100_000
+_IN_OTHER_WORDS = "lmos.in-other-words"
+_ASCII_MARKS = {"–": "-", "…": "...", "→": "->", "←": "<-", "≥": ">=", "≤": "<=", "�": "?"}
 
 
 def results() -> Console:
     """Standard output, for people."""
-    return Console(highlight=False, markup=False, emoji=False)
+    return _console(is_error=False)
 
 
 def notes() -> Console:
     """Standard error, for people."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return _console(is_error=True)
+
+
+def _console(*, is_error: bool) -> Console:
+    console = Console(stderr=is_error, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        # A program that reads the lines must find names and passages whole.
+        console.width = _UNWRAPPED
+    return console
+
+
+def speak_any_encoding() -> None:
+    """Let standard output and error show what their encoding lacks in other words."""
+    codecs.register_error(_IN_OTHER_WORDS, _in_other_words)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_IN_OTHER_WORDS)
+
+
+def _in_other_words(error: UnicodeError) -> tuple[str | bytes, int]:
+    r"""Marks of ours as ASCII that looks alike, all else with its number, as `\u4e16`."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    mark = _ASCII_MARKS.get(error.object[error.start])
+    if mark is not None:
+        return mark, error.start + 1
+    return codecs.backslashreplace_errors(
+        UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    )
 
 
 def is_interactive() -> bool:
@@ -44,7 +77,9 @@ def note(message: str) -> None:
 
 def print_json(value: Any, *, on_one_line: bool = False) -> None:
     """A value on standard output, for machines."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=None if on_one_line else 2))
+    # Characters that the encoding lacks can be told to machines in JSON's own way alone.
+    is_unicode = codecs.lookup(sys.stdout.encoding or "ascii").name.startswith("utf")
+    click.echo(json.dumps(value, ensure_ascii=not is_unicode, indent=None if on_one_line else 2))
 
 
 def printable(text: str) -> str:

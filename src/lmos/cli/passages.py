@@ -36,23 +36,26 @@ def passage_json(citation: Citation) -> dict[str, Any]:
     }
 
 
-def draw_passages(citations: Sequence[Citation], most: int | None = None) -> RenderableType:
+def draw_passages(
+    citations: Sequence[Citation], most: int | None = None, is_answer_marked: bool = True
+) -> RenderableType:
     """Passages one below the other, numbered, best first.
 
     Args:
         citations: Best first.
         most: How many to draw; the others are counted.
+        is_answer_marked: Whether to mark those that hold the answer; nobody claims a guess.
     """
     parts: list[RenderableType] = []
     for number, citation in enumerate(citations[:most], 1):
-        parts.append(_heading(number, citation))
+        parts.append(_heading(number, citation, is_answer_marked and citation.has_answer))
         parts.append(Padding(_body(citation.text), (0, 0, 0, 4), expand=False))
     if len(citations) > len(parts) // 2:
         parts.append(Text(f"    and {len(citations) - len(parts) // 2} more", style="dim"))
     return Group(*parts)
 
 
-def _heading(number: int, citation: Citation) -> Text:
+def _heading(number: int, citation: Citation, is_marked: bool) -> Text:
     read = "text" if citation.level == 0 else f"embedding of level {citation.level}"
     return Text.assemble(
         (f"{number:>2}  ", "dim"),
@@ -60,7 +63,7 @@ def _heading(number: int, citation: Citation) -> Text:
         (f" {citation.start_byte}–{citation.end_byte}", "bold"),
         (f"  {clock_time(citation.time)}" if citation.time is not None else "", "dim"),
         (f"  score {citation.score:.2f}  {citation.weight:.0%}  {read}", "dim"),
-        ("  ← the answer" if citation.has_answer else "", "bold"),
+        ("  ← the answer" if is_marked else "", "bold"),
     )
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.trainings import data_options, rate_options, run_options, training_bar
 
 
-@click.command(short_help="Make a small base model.")
+@click.command(cls=HelpfulCommand, short_help="Make a small base model.")
 @data_options
 @run_options
 @click.option("--base", metavar="MODEL", help="Go on with this model, not from scratch.")
@@ -19,9 +20,9 @@ from lmos.cli.trainings import data_options, rate_options, run_options, training
     "--mixture",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="JSON with shares and sizes of the tasks that differ from the default.",
+    help="A JSON file with the shares and sizes of tasks that differ from the default.",
 )
-@click.option("--steps", default=1500, show_default=True, metavar="N", help="Optimiser steps.")
+@click.option("--steps", default=1500, show_default=True, metavar="N", help="Number of steps.")
 @rate_options(learning_rate=3e-3, embedding_learning_rate=0.015, matrix_learning_rate=0.01)
 def pretrain(
     data: dict[str, Any],
@@ -43,7 +44,7 @@ def pretrain(
     \b
     Example:
       lmos pretrain --data texts/ --out runs/base
-      lmos pretrain --base runs/base/model --data texts/ --out runs/more --steps 1000
+      lmos pretrain --base runs/base/model --data texts/ --out runs/b --steps 900
     """
     if widen and base is None:
         raise click.UsageError("--widen: expected --base MODEL with it, the model to widen")

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from lmos.cli import parameters
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import json_option, store_argument
 from lmos.cli.output import print_json, size
 from lmos.cli.stores import require_store
 
 
-@click.command(short_help="Limit the size of a store.")
+@click.command(cls=HelpfulCommand, short_help="Limit the size of a store.")
 @store_argument
 @click.argument("limit", type=parameters.byte_limit, metavar="SIZE")
 @json_option

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import ModelChoice, json_option, model_options, store_argument
 from lmos.cli.output import count, note, print_json, printable, progress_bar
 from lmos.cli.stores import require_store
 
 
-@click.command(short_help="Rebuild a store with another model.")
+@click.command(cls=HelpfulCommand, short_help="Rebuild a store with another model.")
 @store_argument
 @model_options
 @json_option

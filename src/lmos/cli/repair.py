@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from lmos.cli.failures import FAILED
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import ModelChoice, json_option, model_options, store_argument
 from lmos.cli.output import print_json, printable, waiting
 from lmos.cli.stores import require_store
 
 
-@click.command(short_help="Make a damaged store whole.")
+@click.command(cls=HelpfulCommand, short_help="Make a damaged store whole.")
 @store_argument
 @click.option("--forget-lost", is_flag=True, help="Forget the sources whose text is damaged.")
 @model_options

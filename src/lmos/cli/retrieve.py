@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import (
     ModelChoice,
     explain_option,
     json_option,
     model_options,
+    question_argument,
     retrieval_options,
     store_argument,
 )
@@ -20,9 +22,9 @@ from lmos.cli.output import note, print_json, results
 from lmos.cli.stores import require_store
 
 
-@click.command(short_help="Find the passages for a question.")
+@click.command(cls=HelpfulCommand, short_help="Find the passages for a question.")
 @store_argument
-@click.argument("question")
+@question_argument
 @retrieval_options
 @explain_option
 @model_options
@@ -42,7 +44,7 @@ def retrieve(
       lmos retrieve life.lmos "Who has the blue bicycle?"
       lmos retrieve life.lmos "Who has the blue bicycle?" --level 2 --explain
       lmos retrieve life.lmos "Who has it?" --since 2024-05-01 --where author=me
-      lmos retrieve life.lmos "Who has the blue bicycle?" --json | jq '.citations[0].text'
+      lmos retrieve life.lmos "Who has it?" --json | jq '.citations[0].text'
 
     The percentage is a passage's share of the attention over all that were found. STORE is not
     changed.

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import json_option, store_argument
 from lmos.cli.output import clock_time, note, print_json, printable, results, size
 from lmos.cli.stores import require_store
 
 
-@click.command(short_help="List what was added.")
+@click.command(cls=HelpfulCommand, short_help="List what was added.")
 @store_argument
 @json_option
 def sources(store: Path, as_json: bool) -> None:

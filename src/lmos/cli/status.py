@@ -8,12 +8,13 @@ from typing import Any
 import click
 from rich.table import Table
 
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import json_option, store_argument
 from lmos.cli.output import count, print_json, printable, results, size
 from lmos.cli.stores import require_store
 
 
-@click.command(short_help="Show sizes, levels and the model.")
+@click.command(cls=HelpfulCommand, short_help="Show sizes, levels and the model.")
 @store_argument
 @json_option
 def status(store: Path, as_json: bool) -> None:

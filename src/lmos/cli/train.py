@@ -7,15 +7,16 @@ from typing import Any
 
 import click
 
+from lmos.cli.helping import HelpfulCommand, option
 from lmos.cli.trainings import data_options, rate_options, run_options, training_bar
 
 
-@click.command(short_help="Teach a model to compress and retrieve.")
+@click.command(cls=HelpfulCommand, short_help="Teach a model to compress and retrieve.")
 @click.option(
     "--base",
     required=True,
     metavar="MODEL",
-    help="Model folder, a model of the Hugging Face Hub, or a shipped one.",
+    help="A shipped model, a folder, or a name on the Hugging Face Hub.",
 )
 @data_options
 @run_options
@@ -28,49 +29,65 @@ from lmos.cli.trainings import data_options, rate_options, run_options, training
 @click.option(
     "--full",
     is_flag=True,
-    help="Train all weights.  [default: up to 100 million parameters; beyond, --lora-rank 16]",
+    help="Train all weights; the default for models of at most 100 million parameters, larger ones "
+    "get --lora-rank 16.",
 )
 @click.option(
     "--stages",
     default="warm-up,routing,reading",
     show_default=True,
     metavar="NAMES|FILE",
-    help="Stages to go through, or a JSON file with stages of your own.",
+    help="The stages to go through, or a JSON file with stages of your own.",
 )
-@click.option("--steps", default=400, show_default=True, metavar="N", help="In all stages.")
 @click.option(
+    "--steps",
+    default=400,
+    show_default=True,
+    metavar="N",
+    help="Number of steps in all stages together.",
+)
+@option(
     "--batches",
+    is_rare=True,
     default=1,
     show_default=True,
     metavar="N",
-    help="Batches in a step; several processes share them.",
+    help="Number of batches in a step; several processes share them.",
 )
-@click.option(
+@option(
     "--passage-share",
+    is_rare=True,
     default=0.4,
     show_default=True,
     metavar="X",
-    help="Share of contexts made of real passages with questions.",
+    help="The share of contexts made of real passages with questions.",
 )
-@click.option(
+@option(
     "--example-share",
+    is_rare=True,
     default=0.5,
     show_default=True,
     metavar="X",
-    help="Share of contexts made of the examples in .jsonl files, if there are any.",
+    help="The share of contexts made of the examples in .jsonl files, if there are any.",
 )
-@click.option(
+@option(
     "--scoring-layer",
+    is_rare=True,
     type=int,
     metavar="N",
-    help="Whose keys score nodes, from 0.  [default: at 60 % of the depth]",
+    help="The layer whose keys score nodes, from 0.  [default: at 60 % of the depth]",
 )
-@click.option(
+@option(
     "--gradient-checkpointing",
+    is_rare=True,
     is_flag=True,
     help="Save memory: run layers again in the backward pass.",
 )
-@click.option("--device", metavar="NAME", help="Where to train.  [default: cuda if there is one]")
+@click.option(
+    "--device",
+    metavar="NAME",
+    help="Where to train, such as cpu or cuda:1.  [default: a GPU if there is one]",
+)
 @rate_options(
     learning_rate=1.5e-3,
     embedding_learning_rate=0.008,
@@ -102,7 +119,7 @@ def train(
     own in .jsonl files, one a line, where gold says which passages the answer needs:
 
     \b
-      {"context": ["a passage", "another"], "question": "Who?", "answer": "Eva", "gold": [0]}
+      {"context": ["a", "b"], "question": "Who?", "answer": "Eva", "gold": [0]}
 
     The trained model is OUT/model; use it with `lmos new STORE --model OUT/model`. A run that was
     interrupted goes on, exactly, when the same command is given with --resume. Several processes

@@ -14,15 +14,16 @@ from typing import Any, TypeVar
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from lmos.cli.helping import option
 from lmos.cli.output import note, notes
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 _NOTE_EVERY = 10
 _RATES = {
-    "learning_rate": "Peak rate of norms and scalars, in units of their size.",
-    "embedding_learning_rate": "Peak rate of embeddings, in the same units.",
-    "matrix_learning_rate": "Peak rate of the hidden matrices (Muon).",
-    "lora_learning_rate": "Peak rate of LoRA weights (AdamW).",
+    "learning_rate": "The peak learning rate of norms and scalars, in units of their size.",
+    "embedding_learning_rate": "The peak learning rate of embeddings, in the same units.",
+    "matrix_learning_rate": "The peak learning rate of the hidden matrices (Muon).",
+    "lora_learning_rate": "The peak learning rate of LoRA weights (AdamW).",
 }
 
 
@@ -34,13 +35,21 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Path(path_type=Path),
         required=True,
         metavar="FOLDER",
-        help="Folder of .txt and .md files, and of questions: .jsonl, SQuAD, FairytaleQA.",
+        help="A folder with .txt and .md files, and questions: .jsonl, SQuAD, FairytaleQA.",
     )
-    @click.option(
-        "--exclude", multiple=True, metavar="GLOB", help="File names to leave out; can be repeated."
+    @option(
+        "--exclude",
+        is_rare=True,
+        multiple=True,
+        metavar="GLOB",
+        help="Leave out files with names like this; repeatable.",
     )
-    @click.option(
-        "--skip-folder", multiple=True, metavar="NAME", help="Folder to leave out; can be repeated."
+    @option(
+        "--skip-folder",
+        is_rare=True,
+        multiple=True,
+        metavar="NAME",
+        help="Leave out folders of this name; repeatable.",
     )
     @functools.wraps(command)
     def with_data(
@@ -54,21 +63,32 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def run_options(command: _Command) -> _Command:
     """The run's folder, its seed, and whether it goes on."""
-    for option in (
+    for decorate in (
         click.option("--resume", is_flag=True, help="Go on with the run that the folder holds."),
-        click.option("--seed", default=0, show_default=True, metavar="N", help="Of the data."),
         click.option(
-            "--checkpoint-every", default=50, show_default=True, metavar="N", help="Steps between."
+            "--seed",
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="The same seed gives the same data.",
+        ),
+        option(
+            "--checkpoint-every",
+            is_rare=True,
+            default=50,
+            show_default=True,
+            metavar="N",
+            help="Number of steps between checkpoints.",
         ),
         click.option(
             "--out",
             type=click.Path(path_type=Path),
             required=True,
             metavar="FOLDER",
-            help="New folder for the run: checkpoint, metrics, curves, and the model in OUT/model.",
+            help="A new folder for checkpoint, metrics, curves, and the model in OUT/model.",
         ),
     ):
-        command = option(command)
+        command = decorate(command)
     return command
 
 
@@ -78,10 +98,14 @@ def rate_options(**defaults: float) -> Callable[[_Command], _Command]:
     def with_rates(command: _Command) -> _Command:
         for name, default in reversed(defaults.items()):
             flag = f"--{name.replace('_', '-')}"
-            option = click.option(
-                flag, default=default, show_default=True, metavar="X", help=_RATES[name]
-            )
-            command = option(command)
+            command = option(
+                flag,
+                is_rare=True,
+                default=default,
+                show_default=True,
+                metavar="X",
+                help=_RATES[name],
+            )(command)
         return command
 
     return with_rates

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from lmos.cli.failures import FAILED
+from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import ModelChoice, json_option, model_options, store_argument
 from lmos.cli.output import count, print_json, printable, waiting
 from lmos.cli.stores import require_store
 
 
-@click.command(short_help="Check every byte.")
+@click.command(cls=HelpfulCommand, short_help="Check every byte.")
 @store_argument
 @click.option("--deep", is_flag=True, help="Also compress a sample of windows again and compare.")
 @click.option(
@@ -22,7 +23,7 @@ from lmos.cli.stores import require_store
     default=32,
     show_default=True,
     metavar="N",
-    help="Places of the text whose windows --deep compresses again.",
+    help="Number of places in the text whose windows --deep compresses again.",
 )
 @model_options
 @json_option

@@ -85,7 +85,8 @@ def _rows(
 ) -> Table:
     preferred = sorted(trace.kept, key=lambda kept: kept[0] not in on_path)[:_MAX_ROWS]
     kept = sorted(preferred, key=lambda kept: -kept[1])
-    shown_names = [name_end(names[node_id.source_id], _SOURCE_CHARS) for node_id, _ in kept]
+    source_chars = max(_SOURCE_CHARS, width // 5)
+    shown_names = [name_end(names[node_id.source_id], source_chars) for node_id, _ in kept]
     scores = [f"{score:.2f}" for _, score in kept]
     taken = max(map(cell_len, shown_names), default=0) + max(map(len, scores), default=0)
     snippet_chars = max(width - taken - _FRAME_CHARS, _MIN_SNIPPET_CHARS)
