@@ -191,7 +191,7 @@ def test_add_gives_a_source_its_new_text(store: Path, tmp_path: Path) -> None:
 
 def test_add_from_standard_input_with_labels_and_time(empty: Path) -> None:
     labels = ("--label", "author=me", "--label", "kind=a=b")
-    output("add", empty, "-", "--source", "diary", *labels, "--time", "1715900000", stdin="Rain.")
+    output("add", empty, "-", "--source", "diary", *labels, "--time", "@1715900000", stdin="Rain.")
     (source,) = values("sources", empty)
     assert source["name"] == "diary"
     assert source["labels"] == {"author": "me", "kind": "a=b"}
@@ -371,7 +371,7 @@ def test_ask_answers_then_cites(store: Path) -> None:
 
 
 def test_only_the_sources_that_were_asked_for_answer(empty: Path) -> None:
-    for name, time, owner in (("a", "2024-05-01", "me"), ("b", "2024-06-01", "me"), ("c", 5, "x")):
+    for name, time, owner in (("a", "2024-05-01", "me"), ("b", "2024-06-01", "me"), ("c", "@5", "x")):
         labels = ("--time", time, "--label", f"owner={owner}", "--label", "kind=note")
         output("add", empty, "-", "--source", name, *labels, stdin=f"Note {name}. " * 30)
     for flags, expected in (
@@ -385,7 +385,7 @@ def test_only_the_sources_that_were_asked_for_answer(empty: Path) -> None:
             result = run(command, empty, QUESTION, *flags, "--max-embeddings", 99, "--json")
             citations = json.loads(result.stdout)["citations"]
             assert {citation["source"] for citation in citations} == set(expected)
-    (citation, *_) = values("retrieve", empty, QUESTION, "--until", 6)["citations"]
+    (citation, *_) = values("retrieve", empty, QUESTION, "--until", "@6")["citations"]
     assert citation["time"] == 5
     assert " 2024-06-01 00:00 " in output("retrieve", empty, QUESTION, "--since", "2024-05-09")
 

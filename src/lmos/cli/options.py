@@ -16,6 +16,7 @@ import click
 
 from lmos.cli import parameters
 from lmos.cli.helping import option
+from lmos.cli.moments import moment
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -157,16 +158,16 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @_retrieval_option(
         "since",
-        "Ask only sources of this time or later: 2024-05-17T08:30.",
+        "Ask only sources of this time or later: 2024-05, 2024-05-17T08:30.",
         is_rare=False,
-        type=parameters.moment,
+        type=moment,
         metavar="TIME",
     )
     @_retrieval_option(
         "until",
-        "Ask only sources before this time.",
+        "Ask only sources before this time; 2024-05 is the first of May.",
         is_rare=False,
-        type=parameters.moment,
+        type=moment,
         metavar="TIME",
     )
     @_retrieval_option(
