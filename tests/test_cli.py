@@ -371,7 +371,11 @@ def test_ask_answers_then_cites(store: Path) -> None:
 
 
 def test_only_the_sources_that_were_asked_for_answer(empty: Path) -> None:
-    for name, time, owner in (("a", "2024-05-01", "me"), ("b", "2024-06-01", "me"), ("c", "@5", "x")):
+    for name, time, owner in (
+        ("a", "2024-05-01", "me"),
+        ("b", "2024-06-01", "me"),
+        ("c", "@5", "x"),
+    ):
         labels = ("--time", time, "--label", f"owner={owner}", "--label", "kind=note")
         output("add", empty, "-", "--source", name, *labels, stdin=f"Note {name}. " * 30)
     for flags, expected in (

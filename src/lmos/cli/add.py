@@ -33,9 +33,7 @@ if TYPE_CHECKING:
 @store_argument
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--source", metavar="NAME", help="Name of the source.  [default: the path]")
-@click.option(
-    "--time", type=moment, metavar="TIME", help="When the text is from.  [default: now]"
-)
+@click.option("--time", type=moment, metavar="TIME", help="When the text is from.  [default: now]")
 @click.option(
     "--label",
     "labels",
