@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import pytest
 import lmos
 from commands import TEXTS, answered, failure, output, run, texts_in, values, write_notes
 from conftest import new_llama
+from lmos.citations import cite
 from lmos.cli import main
 from lmos.cli.options import RETRIEVAL_DEFAULTS
 from lmos.model import BaseModel
@@ -411,6 +413,23 @@ def test_a_filter_that_matches_no_source_is_named(empty: Path) -> None:
     assert "nothing found: no source matches --where owner=nobody" in said
     said = failure("ask", empty, "What is white?", "--since", "2099-01-01")
     assert "no source matches --since 2099-01-01" in said
+
+
+def test_a_guess_is_no_result(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = (store, QUESTION, "--max-new-tokens", 5)
+    guess = answered(*asked)["answer"]
+    # Whatever the model says stands in the passages, and it is not sure of it.
+    monkeypatch.setattr("lmos.answers.confidence_of", lambda *_: -1.0)
+    monkeypatch.setattr(
+        "lmos.answers.cite",
+        lambda passages, _: tuple(replace(each, has_answer=True) for each in cite(passages)),
+    )
+    assert answered(*asked)["answer"] == guess
+    said = failure("ask", *asked)
+    assert "nothing found that answers this" in said
+    assert "a guess: " in said
+    assert " score " in said
+    assert "← the answer" not in said
 
 
 def test_a_question_need_not_be_quoted(store: Path) -> None:

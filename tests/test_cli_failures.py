@@ -434,6 +434,11 @@ def test_an_answer_that_does_not_fit(store: Path) -> None:
         ("--scorer", "x"),
         ("--budget", "many"),
         ("--max-new-tokens", "0"),
+        ("--temperature", "nan"),
+        ("--temperature", "inf"),
+        ("--temperature", "warm"),
+        ("--seed", "-1"),
+        ("--seed", str(2**63)),
         ("--since", "spring"),
         ("--where", "owner"),
         ("--where", "a=1", "--where", "a=2"),
@@ -454,3 +459,9 @@ def test_an_archive_that_is_none(store: Path, tmp_path: Path) -> None:
     assert "not a whole archive" in failure("import", tmp_path / "a.zip", tmp_path / "new.lmos")
     assert "there is something at" in failure("export", store, tmp_path / "a.zip")
     assert not (tmp_path / "new.lmos").exists()
+
+
+def test_a_new_store_needs_a_name(store: Path, model_folder: Path, tmp_path: Path) -> None:
+    output("export", store, tmp_path / "a.zip")
+    for arguments in (("new", "", "--model", model_folder), ("import", tmp_path / "a.zip", "")):
+        assert "expected the path of a file for the new store" in failure(*arguments)

@@ -5,11 +5,13 @@ Text in, values out, or a usage error that shows what was expected. Knows no com
 
 from __future__ import annotations
 
+import math
 import re
 
 import click
 
 NO_LIMIT = -1
+_MAX_SEED = 2**63 - 1
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
 
@@ -20,6 +22,28 @@ def ratio_list(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise click.BadParameter(f"expected whole numbers like 16,4,4, got {text!r}") from None
+
+
+def temperature(text: str) -> float:
+    """A number from 0 on; neither infinite nor none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise click.BadParameter(f"expected a number from 0 on, like 0.7, got {text!r}")
+    return value
+
+
+def seed(text: str) -> int:
+    """A whole number that random generators take."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= _MAX_SEED:
+        raise click.BadParameter(f"expected a whole number from 0 to 2^63 - 1, got {text!r}")
+    return value
 
 
 def label(text: str) -> tuple[str, str]:
