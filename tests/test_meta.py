@@ -19,12 +19,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "lmos"
 # A file may import what stands above it, never what stands below. A folder is one layer.
 LAYERS = """
-errors nodes fingerprint prompts released
+errors nodes fingerprint prompts released formats
 tokens confidence decoding pretrained selfcheck
-masks scoring segments heads
+masks scoring segments heads lowrank
 adapter attention transformer model
 store
-excerpts
+excerpts reading
 borders compressor reuse scorers levels
 builder recheck keyindex strategies retriever
 generation citations absence

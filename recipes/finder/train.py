@@ -38,12 +38,18 @@ from recipes.finder.texts import (
     read_squad,
 )
 
-SHARES = {"squad": 0.62, "fairytale": 0.06, "meeting": 0.08, "notes": 0.1, "facts": 0.06, "dialog": 0.08}
+SHARES = {
+    "squad": 0.62,
+    "fairytale": 0.06,
+    "meeting": 0.08,
+    "notes": 0.1,
+    "facts": 0.06,
+    "dialog": 0.08,
+}
 RUN = 12
 """Windows of one text that stand together in a batch."""
 
 
-DROPOUT = 0.1
 TOKEN_DROPOUT = 0.1
 
 
@@ -69,7 +75,9 @@ def draw_batch(groups: dict[str, list[Text]], rng: random.Random, num_runs: int)
             rows[number] = len(batch.windows)
             batch.windows.append((text, number))
         first = text.first_leaves[start]
-        last = text.first_leaves[start + len(rows) - 1] + len(text.windows[start + len(rows) - 1].spans)
+        last = text.first_leaves[start + len(rows) - 1] + len(
+            text.windows[start + len(rows) - 1].spans
+        )
         places = [
             (rows[number], span)
             for number in rows
@@ -118,13 +126,13 @@ def batch_loss(
     ids_BT, spans_BT = pad_windows([text.windows[n].content for text, n in batch.windows])
     num_spans = int(spans_BT.max()) + 1
     num_spans += -num_spans % 16
-    x_BTD = nn.functional.dropout(embeddings_VD[ids_BT], DROPOUT)
+    x_BTD = embeddings_VD[ids_BT]
     keys_BSK = heads.leaf_keys(x_BTD, ids_BT, drop_tokens(spans_BT), num_spans)
     real_BS = torch.zeros(keys_BSK.shape[:2], dtype=torch.bool)
     for row, (text, number) in enumerate(batch.windows):
         real_BS[row, : len(text.windows[number].spans)] = True
     question_ids_QT, real_QT = pad_questions([asked for asked, _ in batch.asked])
-    x_QTD = nn.functional.dropout(embeddings_VD[question_ids_QT], DROPOUT)
+    x_QTD = embeddings_VD[question_ids_QT]
     is_kept_QT = real_QT & (torch.rand(real_QT.shape) > TOKEN_DROPOUT)
     queries_QK = heads.queries(x_QTD, question_ids_QT, is_kept_QT)
     gold_QBS = torch.zeros(len(batch.asked), *real_BS.shape, dtype=torch.bool)
@@ -282,7 +290,9 @@ def main(
         "meeting": list(read_meetings(data / "qmsum" / "val", encode, config)),
         "notes": list(read_notes(notes, True, encode, config)),
     }
-    click.echo(f"{len(texts)} texts, {sum(len(t.asked) for t in texts)} questions, {time.monotonic() - began:.0f} s")
+    click.echo(
+        f"{len(texts)} texts, {sum(len(t.asked) for t in texts)} questions, {time.monotonic() - began:.0f} s"
+    )
     groups = group_windows(texts)
     for group in groups.values():
         group.sort(key=lambda text: len(text.windows))
@@ -328,7 +338,9 @@ def main(
         mean_right = 0.98 * mean_right + 0.02 * right
         if step % 100 == 0:
             click.echo(
-                json.dumps({"step": step, "loss": round(mean_loss, 3), "right": round(mean_right, 3)})
+                json.dumps(
+                    {"step": step, "loss": round(mean_loss, 3), "right": round(mean_right, 3)}
+                )
             )
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from lmos.citations import Citation, Passage, cite
 from lmos.confidence import Calibration, Evidence, confidence_of
+from lmos.formats import is_unknown
 from lmos.generation import AnswerStream
-from lmos.prompts import UNKNOWN_ANSWER
 from lmos.retriever import Retrieval
 
 
@@ -64,8 +64,7 @@ class Answer:
     @property
     def is_given(self) -> bool:
         """Whether the model said anything but that it does not know, sure of it or not."""
-        said = self.text.strip(" .!").casefold()
-        return bool(said) and said != UNKNOWN_ANSWER
+        return not is_unknown(self.text)
 
     def complete(self) -> Answer:
         """Generate to the end."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Float
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import SafetensorError
 from torch import Tensor, nn
@@ -25,7 +26,9 @@ from lmos.attention import ATTENTION_NAME
 from lmos.confidence import CALIBRATION_FILE, Calibration
 from lmos.errors import ConfigError, ModelError
 from lmos.fingerprint import hash_tensors
+from lmos.formats import AbstractFormat, BareFormat, PromptFormat
 from lmos.heads import HeadsConfig
+from lmos.lowrank import LowRank
 from lmos.pretrained import LORA_CONFIG_FILE, base_of_adapter, first_line, require_model_files
 from lmos.tokens import TextTokenizer, Tokens
 from lmos.transformer import Transformer
@@ -54,6 +57,8 @@ class BaseModel(Transformer):
         self._tokenizer = tokenizer
         self._text = TextTokenizer(tokenizer.backend_tokenizer)
         self._lora: PeftModel | None = None
+        self._reader: LowRank | None = None
+        self._formats: dict[bool, AbstractFormat] = {}
         self._hash: tuple[object, str] | None = None
         self.adapter: Adapter
         self.is_trained: bool
@@ -159,6 +164,26 @@ class BaseModel(Transformer):
         return None if token_id is None else int(token_id)
 
     @property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end an answer: those of the tokenizer and of the generation config."""
+        ends = getattr(getattr(self.module, "generation_config", None), "eos_token_id", None)
+        several = ends if isinstance(ends, list) else [ends]
+        return frozenset(int(each) for each in (*several, self.end_id) if each is not None)
+
+    def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str | None:
+        """Messages as the tokenizer's chat template writes them, up to the answer's first token.
+
+        Returns:
+            Text with control tokens spelled out; `None` if there is no template.
+        """
+        if self._tokenizer.chat_template is None:
+            return None
+        text: str = self._tokenizer.apply_chat_template(
+            [dict(each) for each in messages], tokenize=False, add_generation_prompt=True
+        )
+        return text
+
+    @property
     def has_lora(self) -> bool:
         """Whether low-rank weights stand beside the frozen base model."""
         return self._lora is not None
@@ -193,6 +218,29 @@ class BaseModel(Transformer):
     def encode(self, text: str) -> Tokens:
         """Token ids and their byte offsets, without special tokens."""
         return self._text.encode(text)
+
+    @property
+    def format(self) -> AbstractFormat:
+        """How it is asked: in its chat template's words once it finds by retrieval heads."""
+        is_bare = self.adapter.heads is None
+        if is_bare not in self._formats:
+            self._formats[is_bare] = self._make_format(is_bare)
+        return self._formats[is_bare]
+
+    def _make_format(self, is_bare: bool) -> AbstractFormat:
+        def encode(text: str) -> Sequence[int]:
+            return self.encode(text).ids
+
+        if is_bare:
+            end_id = self.end_id
+            return BareFormat(encode, frozenset(() if end_id is None else (end_id,)))
+        render = None if self._tokenizer.chat_template is None else self._render_chat
+        return PromptFormat(encode, self._text.encode_control, render, self.stop_ids)
+
+    def _render_chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        text = self.render_chat(messages)
+        assert text is not None, "asked only where there is a template"
+        return text
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, without special tokens."""
@@ -265,6 +313,22 @@ class BaseModel(Transformer):
                 f"{folder / CALIBRATION_FILE} was fitted for another adapter; delete it, and fit "
                 "it again with lmos calibrate"
             )
+
+    def load_reader(self, folder: Path) -> None:
+        """Take the LoRA weights of `folder` for answering; what is compressed stays as it was.
+
+        Raises:
+            ModelError: There are none, or they belong to another model.
+        """
+        if self._reader is not None:
+            self._reader.remove()
+        self._reader = LowRank(self.module, Path(folder))
+
+    def step(self, x_BTD: Float[Tensor, "1 T D"], cache: Any) -> tuple[Float[Tensor, " V"], Any]:
+        """See `Transformer.step`; with the reader's weights, if there are any."""
+        reader = getattr(self, "_reader", None)
+        with nullcontext() if reader is None else reader.on():
+            return super().step(x_BTD, cache)
 
     def add_lora(self, rank: int) -> None:
         """Put trainable low-rank weights beside every linear layer and freeze the base model."""

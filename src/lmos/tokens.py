@@ -46,7 +46,8 @@ class TextTokenizer:
     """
 
     def __init__(self, backend: Tokenizer) -> None:
-        """Take over a tokenizer: from here on it neither truncates nor pads."""
+        """Copy a tokenizer; the copy neither truncates nor pads, whatever happens to the other."""
+        backend = Tokenizer.from_str(backend.to_str())
         backend.no_truncation()
         backend.no_padding()
         backend.encode_special_tokens = True
@@ -80,6 +81,17 @@ class TextTokenizer:
         byte_offsets = _byte_offsets(text)
         ends = accumulate((int(byte_offsets[stop]) for _, stop in encoding.offsets), max)
         return Tokens(tuple(encoding.ids), (*list(ends)[:-1], int(byte_offsets[-1])))
+
+    def encode_control(self, text: str) -> list[int]:
+        """Token ids of a chat template's own text, in which control tokens are what they say."""
+        ids: list[int] = self._control.encode(text, add_special_tokens=False).ids
+        return ids
+
+    @cached_property
+    def _control(self) -> Tokenizer:
+        backend = Tokenizer.from_str(self._backend.to_str())
+        backend.encode_special_tokens = False
+        return backend
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, without special tokens."""
