@@ -30,7 +30,7 @@ def prompt_embeddings(
     question: str,
     turns: Sequence[Turn] = (),
 ) -> Float[Tensor, "T D"]:
-    """The inputs that an answer follows: every hit in turn, and the question, in the model's format.
+    """What an answer follows, in the model's own format: every hit in turn, and the question.
 
     Args:
         model: The one that wrote the store.
