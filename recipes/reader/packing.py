@@ -66,7 +66,8 @@ def batches(rows: Iterable[Row], max_tokens: int, pool: int = 48) -> Iterator[li
         if len(waiting) == pool:
             yield from _grouped(waiting, max_tokens)
             waiting = []
-    yield from _grouped(waiting, max_tokens)
+    if waiting:
+        yield from _grouped(waiting, max_tokens)
 
 
 def _grouped(rows: list[Row], max_tokens: int) -> list[list[Row]]:
