@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "lmos"
 # A file may import what stands above it, never what stands below. A folder is one layer.
 LAYERS = """
-errors nodes fingerprint prompts released formats
+errors nodes fingerprint prompts released formats content
 tokens confidence decoding pretrained selfcheck
 masks scoring segments heads lowrank
 adapter attention transformer model
