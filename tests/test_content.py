@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmos.content import f1, is_exact, is_same, words_of
+from lmos.content import f1, is_exact, is_same, rest_of_word, words_of
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,21 @@ def test_marks_inside_of_words_stay() -> None:
     assert words_of('"The rent is 1,250.50 €," she said.') == [
         "rent", "is", "1,250.50", "€", "she", "said",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "rest"),
+    [
+        ("ida@mail", "Write to ida@mail.example, please.", ".example"),
+        ("2,480", "The fee (2,480.75) is due.", ".75"),
+        ("8.25", "The rate is 8.25%.", "%"),
+        ("0171 555", "Ring 0171 555 0199 tonight.", " 0199"),
+        ("Hull", "She lives in Hull.", ""),
+        ("Hull", "Hull, or Hullavington", ""),
+        ("Leeds", "She lives in Hull.", ""),
+        ("in 1984", "Born in 1984 12 miles away.", ""),
+        ("", "anything", ""),
+    ],
+)
+def test_a_value_that_was_cut_is_grown(said: str, text: str, rest: str) -> None:
+    assert rest_of_word(said, [text]) == rest

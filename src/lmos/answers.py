@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from lmos.citations import Citation, Passage, cite
 from lmos.confidence import Calibration, Evidence, confidence_of
+from lmos.content import rest_of_word
 from lmos.formats import is_unknown
 from lmos.generation import AnswerStream
 from lmos.retriever import Retrieval
@@ -58,6 +59,10 @@ class Answer:
                 self.timing["first_token"] = clock.perf_counter() - self._start
             self.text += piece
             yield piece
+        rest = rest_of_word(self.text, [each.read_text for each in self._passages])
+        if rest and self.evidence is None:
+            self.text = self.text.rstrip() + rest
+            yield rest
         if self.evidence is None:
             self._finish()
 

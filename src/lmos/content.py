@@ -9,12 +9,15 @@ import re
 import string
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 
 _ARTICLES = frozenset(("a", "an", "the"))
 _MARKS = string.punctuation + "“”‘’«»„…–—·¿¡"
 _F1_OF_SAME = 0.6
 _LONG_ANSWER = 12
 """Words from which on holding the right ones among others is no longer an answer."""
+_CLOSING = ".,;:!?)]}>\"'”’»…"
+_DIGIT_GROUPS = re.compile(r"\d[ -]\d+$")
 _POLAR = frozenset(("yes", "no"))
 
 
@@ -55,6 +58,32 @@ def is_same(said: str, wanted: str) -> bool:
         return said_words[0] == wanted_words[0]
     is_short = len(said_words) <= len(wanted_words) + _LONG_ANSWER
     return (is_short and _holds(said_words, wanted_words)) or f1(said, wanted) >= _F1_OF_SAME
+
+
+def rest_of_word(said: str, texts: Iterable[str]) -> str:
+    """What an answer lacks of the word, or of the groups of digits, that it stops in.
+
+    Args:
+        said: An answer, taken from one of the texts.
+        texts: What it was taken from. Where one of them holds it whole, it lacks nothing.
+    """
+    said = said.strip()
+    rests = [
+        _rest(text[place.end() :], said)
+        for text in texts
+        for place in (re.finditer(re.escape(said), text) if said else ())
+    ]
+    return rests[0] if rests and all(rests) else ""
+
+
+def _rest(after: str, said: str) -> str:
+    """The rest of a run of marks without space, less the punctuation that closes it."""
+    rest = re.match(r"\S*", after)
+    run = "" if rest is None else rest[0].rstrip(_CLOSING)
+    if not run and _DIGIT_GROUPS.search(said):
+        groups = re.match(r"(?:[ -]\d+)+\b", after)
+        return "" if groups is None else groups[0]
+    return run
 
 
 def _holds(words: list[str], part: list[str]) -> bool:
