@@ -46,11 +46,16 @@ class TextTokenizer:
     """
 
     def __init__(self, backend: Tokenizer) -> None:
-        """Take over a tokenizer: from here on it neither truncates nor pads."""
-        backend.no_truncation()
-        backend.no_padding()
-        backend.encode_special_tokens = True
-        self._backend = backend
+        """Copy a tokenizer; the copy neither truncates nor pads, and none but this one has it.
+
+        Others change a tokenizer while they use it, transformers with every text that it encodes.
+        """
+        self._backend = _copy(backend)
+        self._backend.encode_special_tokens = True
+
+    @cached_property
+    def _control_backend(self) -> Tokenizer:
+        return _copy(self._backend)
 
     @cached_property
     def hash(self) -> str:
@@ -81,9 +86,20 @@ class TextTokenizer:
         ends = accumulate((int(byte_offsets[stop]) for _, stop in encoding.offsets), max)
         return Tokens(tuple(encoding.ids), (*list(ends)[:-1], int(byte_offsets[-1])))
 
+    def encode_control(self, text: str) -> list[int]:
+        """Token ids in which special tokens that are spelled out are special; for templates only."""
+        return list(self._control_backend.encode(text, add_special_tokens=False).ids)
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, without special tokens."""
         return self._backend.decode(list(ids), skip_special_tokens=True)
+
+
+def _copy(backend: Tokenizer) -> Tokenizer:
+    copy = Tokenizer.from_str(backend.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
 
 
 def _byte_offsets(text: str) -> np.ndarray:
