@@ -122,7 +122,7 @@ def _write(module: Any, tokenizer: Any, folder: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what only transformers can act on, and without its bars, that cannot be turned off."""
+    """Without warnings that only transformers can act on, and bars that cannot be turned off."""
     level = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:

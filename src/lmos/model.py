@@ -386,7 +386,8 @@ class BaseModel(Transformer):
         if self._lora is not None:
             for config in self._lora.peft_config.values():
                 config.base_model_name_or_path = lasting_name(str(self.module.name_or_path))
-            self._lora.save_pretrained(str(lora_folder))
+            # To find out whether to save the embeddings, which never change, peft would ask the Hub.
+            self._lora.save_pretrained(str(lora_folder), save_embedding_layers=False)
 
     def _load_lora(self, folder: Path) -> None:
         from peft import PeftModel

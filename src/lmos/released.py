@@ -1,7 +1,7 @@
 """The models that lmos knows by name, and how a model's name becomes a folder.
 
-Some ship with lmos; others are a GGUF file in a package of PyPI, of which no code is imported. Knows
-names, packages and files; what is in them it does not.
+Some ship with lmos; others are a GGUF file in a package of PyPI, of which no code is imported.
+Knows names, packages and files, and does not know what is in them.
 """
 
 from __future__ import annotations
