@@ -50,9 +50,6 @@ RUN = 12
 """Windows of one text that stand together in a batch."""
 
 
-TOKEN_DROPOUT = 0.1
-
-
 @dataclass
 class Batch:
     """Windows and the questions whose answers stand in them."""
@@ -120,20 +117,20 @@ def pad_questions(asked: Sequence[Asked]) -> tuple[Tensor, Tensor]:
 
 
 def batch_loss(
-    heads: RetrievalHeads, embeddings_VD: Tensor, batch: Batch, lift_weight: float
+    heads: RetrievalHeads, embeddings_VD: Tensor, batch: Batch, lift_weight: float, drop: float
 ) -> tuple[Tensor, float]:
     """InfoNCE over the leaves of the batch, and over groups of 4 and 16 of them."""
     ids_BT, spans_BT = pad_windows([text.windows[n].content for text, n in batch.windows])
     num_spans = int(spans_BT.max()) + 1
     num_spans += -num_spans % 16
     x_BTD = embeddings_VD[ids_BT]
-    keys_BSK = heads.leaf_keys(x_BTD, ids_BT, drop_tokens(spans_BT), num_spans)
+    keys_BSK = heads.leaf_keys(x_BTD, ids_BT, drop_tokens(spans_BT, drop), num_spans)
     real_BS = torch.zeros(keys_BSK.shape[:2], dtype=torch.bool)
     for row, (text, number) in enumerate(batch.windows):
         real_BS[row, : len(text.windows[number].spans)] = True
     question_ids_QT, real_QT = pad_questions([asked for asked, _ in batch.asked])
     x_QTD = embeddings_VD[question_ids_QT]
-    is_kept_QT = real_QT & (torch.rand(real_QT.shape) > TOKEN_DROPOUT)
+    is_kept_QT = real_QT & (torch.rand(real_QT.shape) > drop)
     queries_QK = heads.queries(x_QTD, question_ids_QT, is_kept_QT)
     gold_QBS = torch.zeros(len(batch.asked), *real_BS.shape, dtype=torch.bool)
     for number, (_, golds) in enumerate(batch.asked):
@@ -154,9 +151,9 @@ def batch_loss(
     return total, right
 
 
-def drop_tokens(spans_BT: Tensor) -> Tensor:
+def drop_tokens(spans_BT: Tensor, drop: float) -> Tensor:
     """Some tokens as if they were padding."""
-    return spans_BT.masked_fill(torch.rand(spans_BT.shape) < TOKEN_DROPOUT, PADDING)
+    return spans_BT.masked_fill(torch.rand(spans_BT.shape) < drop, PADDING)
 
 
 def info_nce(
@@ -252,6 +249,8 @@ def standard(scores_QN: Tensor) -> Tensor:
 @click.option("--key-width", default=256, help="Numbers in a key.")
 @click.option("--threads", default=1, help="Threads of the processor.")
 @click.option("--seed", default=0, help="Of everything.")
+@click.option("--context/--no-context", default=True, help="Look at neighbours and windows.")
+@click.option("--drop", default=0.1, help="Share of tokens that are hidden.")
 @click.option("--articles", default=10_000, help="Articles of SQuAD at most.")
 def main(
     base: Path,
@@ -265,6 +264,8 @@ def main(
     key_width: int,
     threads: int,
     seed: int,
+    context: bool,
+    drop: float,
     articles: int,
 ) -> None:
     """Train the retrieval heads."""
@@ -308,6 +309,8 @@ def main(
         rarity_V = -(counts_V / counts_V.max()).log()
         heads.gate_V.copy_(rarity_V.clamp(min=0.05).log())
         heads.question_gate_V.copy_(heads.gate_V)
+    heads.near.weight.requires_grad_(context)
+    heads.window.weight.requires_grad_(context)
     gates = [heads.gate_V, heads.question_gate_V]
     others = [p for p in heads.parameters() if all(p is not gate for gate in gates)]
     optimizer = torch.optim.AdamW(
@@ -330,7 +333,7 @@ def main(
             break
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * min(1.0, (step + 1) / 50) * max(0.02, 1 - step / steps)
-        loss, right = batch_loss(heads, embeddings_VD, draw_batch(groups, rng, runs), 0.3)
+        loss, right = batch_loss(heads, embeddings_VD, draw_batch(groups, rng, runs), 0.3, drop)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -25,7 +25,7 @@ from lmos.generation import AnswerStream, prompt_embeddings, stream_answer
 from lmos.model import BaseModel
 from lmos.nodes import Source, Span
 from lmos.recheck import Rechecker
-from lmos.released import DEFAULT_MODEL, resolve_model
+from lmos.released import DEFAULT_MODEL, is_known
 from lmos.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore
@@ -50,10 +50,10 @@ def load_model(
     dtype: str = "float32",
     trust_remote_code: bool = False,
 ) -> BaseModel:
-    """Load a shipped model by name, a model folder, or a model of the Hugging Face Hub.
+    """Load a model that lmos knows by name, a folder, a GGUF file or a model of the Hub.
 
     Args:
-        name: Of the model, or its folder.
+        name: Of the model, or its folder or file.
         adapter: Folder of the adapter; by default the model's own folder, if it has one.
         device: Where to compute, as torch names it; `auto` is a GPU if torch sees one.
         dtype: Of the weights while it computes: `float32`, `bfloat16`, or `auto` for the one that
@@ -72,19 +72,17 @@ def load_model(
         raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    path = resolve_model(name)
-    if path == DEFAULT_MODEL:
+    if name == DEFAULT_MODEL and not is_known(name):
         raise ModelError(f"the model {name} is not part of this installation; install lmos again")
     model = BaseModel.from_pretrained(
-        path,
+        name,
         adapter=adapter,
         device=device,
         dtype="auto" if dtype == "auto" else getattr(torch, dtype),
         trust_remote_code=trust_remote_code,
     )
-    model.name = (
-        name if path != name else str(Path(name).absolute()) if Path(name).exists() else name
-    )
+    if not is_known(name) and Path(name).exists():
+        model.name = str(Path(name).absolute())
     if not model.is_trained:
         warnings.warn(
             f"{name} was not trained to compress and retrieve: what it finds is close to chance. "

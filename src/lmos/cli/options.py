@@ -103,7 +103,8 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         "--model",
         group="Model",
         metavar="MODEL",
-        help="A shipped model, a folder, or a name on the Hugging Face Hub.  "
+        help="lmos-small, smollm2-135m-instruct, a folder, a GGUF file, or a name on the Hugging "
+        "Face Hub.  "
         "[default: the store's own; for a new store lmos-small]",
     )
     @option(
