@@ -6,6 +6,7 @@ that imports peft, once there are LoRA weights. Knows no spans, trees or stores.
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -378,12 +379,24 @@ class BaseModel(Transformer):
     def load_reader(self, folder: Path) -> None:
         """Take the LoRA weights of `folder` for answering; what is compressed stays as it was.
 
+        A calibration in the folder is taken along if it was fitted for this adapter and reader.
+
         Raises:
             ModelError: There are none, or they belong to another model.
         """
         if self._reader is not None:
             self._reader.remove()
         self._reader = LowRank(self.module, Path(folder))
+        calibration = Calibration.load(Path(folder))
+        fits = calibration is not None and calibration.adapter_hash == self.answering_hash
+        self.calibration = calibration if fits else None
+
+    @property
+    def answering_hash(self) -> str:
+        """SHA-256 of all that answers depend on beside the base model: the adapter, the reader."""
+        if self._reader is None:
+            return self.adapter_hash
+        return hashlib.sha256(f"{self.adapter_hash} {self._reader.hash}".encode()).hexdigest()
 
     def step(self, x_BTD: Float[Tensor, "1 T D"], cache: Any) -> tuple[Float[Tensor, " V"], Any]:
         """See `Transformer.step`; with the reader's weights, if there are any."""

@@ -71,6 +71,17 @@ def is_known(name: str) -> bool:
     return name in PACKAGED_MODELS or is_shipped
 
 
+def shipped_adapter(name: str, part: str) -> Path | None:
+    """The folder of an adapter that ships for a model, if there is one.
+
+    Args:
+        name: Of the model.
+        part: `memory` for the one that compresses and finds, `reader` for the one that answers.
+    """
+    folder = MODELS_FOLDER / name / part
+    return folder if name in PACKAGED_MODELS and folder.is_dir() else None
+
+
 def lasting_name(path: str) -> str:
     """What leads to the model in a folder again, from everywhere and when the folder has moved.
 

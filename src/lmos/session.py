@@ -25,13 +25,14 @@ from lmos.generation import AnswerStream, prompt_embeddings, stream_answer
 from lmos.model import BaseModel
 from lmos.nodes import Source, Span
 from lmos.recheck import Rechecker
-from lmos.released import DEFAULT_MODEL, is_known
+from lmos.released import DEFAULT_MODEL, is_known, shipped_adapter
 from lmos.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore
 
 DEFAULT_RATIOS = (16, 4, 4)
 DEFAULT_WINDOW = 256
+NO_READER = "none"
 DTYPES = ("float32", "bfloat16", "auto")
 _UPPER_WINDOW = 16
 _PART_CHARS = 200_000
@@ -46,6 +47,7 @@ def load_model(
     name: str = DEFAULT_MODEL,
     adapter: str | None = None,
     *,
+    reader: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
     trust_remote_code: bool = False,
@@ -54,7 +56,10 @@ def load_model(
 
     Args:
         name: Of the model, or its folder or file.
-        adapter: Folder of the adapter; by default the model's own folder, if it has one.
+        adapter: Folder of the adapter; by default the model's own folder, if it has one, or the one
+            that ships for it.
+        reader: Folder of LoRA weights for answering, in peft's format; by default those that ship
+            for the model, and `none` for the model as it is.
         device: Where to compute, as torch names it; `auto` is a GPU if torch sees one.
         dtype: Of the weights while it computes: `float32`, `bfloat16`, or `auto` for the one that
             they were saved in. A store may be used with one and the other: its vectors differ
@@ -81,6 +86,11 @@ def load_model(
         dtype="auto" if dtype == "auto" else getattr(torch, dtype),
         trust_remote_code=trust_remote_code,
     )
+    if adapter is None and (shipped := shipped_adapter(name, "memory")) is not None:
+        model.load_adapter(shipped)
+    chosen = shipped_adapter(name, "reader") if reader is None else Path(reader)
+    if chosen is not None and reader != NO_READER:
+        model.load_reader(chosen)
     if not is_known(name) and Path(name).exists():
         model.name = str(Path(name).absolute())
     if not model.is_trained:
@@ -320,7 +330,7 @@ class Session:
         question: str,
         config: RetrievalConfig | None = None,
         *,
-        max_new_tokens: int = 32,
+        max_new_tokens: int = 128,
         temperature: float = 0.0,
         seed: int = 0,
     ) -> Answer:

@@ -48,6 +48,7 @@ class ModelChoice:
         trust_remote_code: Whether Python code that comes with the model may run.
         device: Where it computes; `auto` is a GPU if there is one.
         dtype: Of its weights.
+        reader: Folder of the weights that answer; `None` for those that ship for the model.
     """
 
     name: str | None
@@ -55,6 +56,7 @@ class ModelChoice:
     trust_remote_code: bool
     device: str = "auto"
     dtype: str = "float32"
+    reader: str | None = None
 
     @property
     def loading(self) -> dict[str, Any]:
@@ -63,6 +65,7 @@ class ModelChoice:
             "trust_remote_code": self.trust_remote_code,
             "device": self.device,
             "dtype": self.dtype,
+            "reader": self.reader,
         }
 
 
@@ -115,6 +118,14 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         help="The folder of the adapter, if it is not beside the model.",
     )
     @option(
+        "--reader",
+        group="Model",
+        is_rare=True,
+        metavar="FOLDER",
+        help="LoRA weights that answer, in peft's format; none answers with the model as it is.  "
+        "[default: those that ship for the model]",
+    )
+    @option(
         "--trust-remote-code",
         group="Model",
         is_rare=True,
@@ -143,12 +154,13 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         *args: Any,
         model: str | None,
         adapter: str | None,
+        reader: str | None,
         trust_remote_code: bool,
         device: str,
         dtype: str,
         **options: Any,
     ) -> None:
-        choice = ModelChoice(model, adapter, trust_remote_code, device, dtype)
+        choice = ModelChoice(model, adapter, trust_remote_code, device, dtype, reader)
         command(*args, model=choice, **options)
 
     return with_model
@@ -254,7 +266,7 @@ def answer_options(command: Callable[..., None]) -> Callable[..., None]:
         "--max-new-tokens",
         group="Answer",
         type=click.IntRange(min=1),
-        default=32,
+        default=128,
         show_default=True,
         metavar="N",
         help="The answer has at most N tokens.",
