@@ -69,10 +69,14 @@ class LevelCompressor:
         keys = torch.split(rounded(lifted_NK, self._dtype), window // ratio)
         return list(map(WindowNodes, nodes, keys))
 
-    def _with_attention_keys(self, nodes: Sequence[Tensor], level: int) -> list[WindowNodes]:
+    def attention_keys(self, nodes_ND: Tensor, level: int) -> Tensor:
+        """Keys `(N, K)` of nodes for an adapter without retrieval heads."""
         layer = self._manifest.scoring_layer
-        keys_NK = node_keys(self._model, torch.cat(list(nodes)), level, layer)
-        keys = torch.split(rounded(keys_NK, self._dtype), list(map(len, nodes)))
+        return rounded(node_keys(self._model, nodes_ND, level, layer), self._dtype)
+
+    def _with_attention_keys(self, nodes: Sequence[Tensor], level: int) -> list[WindowNodes]:
+        keys_NK = self.attention_keys(torch.cat(list(nodes)), level)
+        keys = torch.split(keys_NK, list(map(len, nodes)))
         return list(map(WindowNodes, nodes, keys))
 
 

@@ -116,6 +116,10 @@ class Rechecker:
             yield f"level {level}, window {number}: {found} nodes, expected {len(made.keys_SK)}"
             return
         kept = self._kept(source, level, span)
+        if self._model.adapter.heads is None:
+            # The model may compute in another precision: keys follow from what was kept.
+            keys_SK = self._compressor.attention_keys(kept.embeddings_SD, level)
+            made = made._replace(keys_SK=keys_SK)
         for what, kept_SW, made_SW in (
             ("embeddings", kept.embeddings_SD, made.embeddings_SD),
             ("keys", kept.keys_SK, made.keys_SK),
