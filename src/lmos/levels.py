@@ -72,10 +72,10 @@ class LevelCompressor:
     def attention_keys(self, nodes_ND: Tensor, level: int) -> Tensor:
         """Keys `(N, K)` of nodes for an adapter without retrieval heads."""
         layer = self._manifest.scoring_layer
-        return rounded(node_keys(self._model, nodes_ND, level, layer), self._dtype)
+        return node_keys(self._model, nodes_ND, level, layer)
 
     def _with_attention_keys(self, nodes: Sequence[Tensor], level: int) -> list[WindowNodes]:
-        keys_NK = self.attention_keys(torch.cat(list(nodes)), level)
+        keys_NK = rounded(self.attention_keys(torch.cat(list(nodes)), level), self._dtype)
         keys = torch.split(keys_NK, list(map(len, nodes)))
         return list(map(WindowNodes, nodes, keys))
 
