@@ -101,7 +101,7 @@ def test_what_is_no_gguf_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_an_architecture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     file = write_gguf(tmp_path / "a.gguf", architecture="jais")
-    with pytest.raises(ModelError, match="cannot be converted.*jais"):
+    with pytest.raises(ModelError, match=r"cannot be converted.*jais"):
         convert_gguf(file, tmp_path)
 
 
@@ -114,5 +114,5 @@ def test_a_missing_package_is_named(
 
 
 def test_a_folder_that_cannot_be_written_is_named(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="cannot be written to .*nowhere"):
+    with pytest.raises(ModelError, match=r"cannot be written to .*nowhere"):
         convert_gguf(file, tmp_path / "nowhere")

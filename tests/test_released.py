@@ -135,13 +135,11 @@ def test_an_adapter_leads_to_the_file_its_base_was_made_of(
     assert again.base_hash == model.base_hash
 
 
-def test_peft_waits_until_it_is_needed() -> None:
+def test_a_model_without_lora_does_not_load_peft() -> None:
     program = (
         "import sys, lmos\n"
-        "model = lmos.load_model()\n"
-        "assert model.is_trained and 'peft' not in sys.modules\n"
-        "model.add_lora(1)\n"
-        "assert 'peft' in sys.modules\n"
+        "assert lmos.load_model().is_trained\n"
+        "assert 'transformers' in sys.modules and 'peft' not in sys.modules\n"
     )
     source = str(Path(released.__file__).parent.parent)
     subprocess.run(
@@ -158,7 +156,7 @@ def test_the_pretrained_base_knows_the_capital_of_france() -> None:
     prompt = model.render_chat([{"role": "user", "content": "What is the capital of France?"}])
     assert prompt is not None
     ids_BT = torch.tensor([model.encode_control(prompt)])
-    said = []
+    said: list[int] = []
     with torch.no_grad():
         while len(said) < 20 and (not said or said[-1] not in model.stop_ids):
             hidden_BTD = model.forward(model.embed(ids_BT))

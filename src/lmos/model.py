@@ -468,7 +468,7 @@ class BaseModel(Transformer):
         if self._lora is not None:
             for config in self._lora.peft_config.values():
                 config.base_model_name_or_path = lasting_name(str(self.module.name_or_path))
-            # To find out whether to save the embeddings, which never change, peft would ask the Hub.
+            # The embeddings never change; peft would ask the Hub whether they had.
             self._lora.save_pretrained(str(lora_folder), save_embedding_layers=False)
 
     def _load_lora(self, folder: Path) -> None:
