@@ -174,6 +174,28 @@ class AbstractStore(abc.ABC):
         """
 
     @abc.abstractmethod
+    def relabel_source(
+        self,
+        name: str,
+        new_name: str | None = None,
+        *,
+        time: float | None = None,
+        metadata: Mapping[str, str] = {},
+    ) -> Source:
+        """Give a source another name, time or labels; text, nodes and id stay.
+
+        Args:
+            name: Of the source.
+            new_name: Replaces the name unless `None`.
+            time: Replaces the source's time unless `None`.
+            metadata: Replaces the source's labels unless empty.
+
+        Raises:
+            SourceNotFound: There is none of that name.
+            StoreError: Another source has the new name.
+        """
+
+    @abc.abstractmethod
     def delete_source(self, name: str) -> None:
         """Remove a source: text, windows and nodes, in one transaction.
 

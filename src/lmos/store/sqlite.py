@@ -219,6 +219,23 @@ class SQLiteStore(AbstractStore):
             self._require_quota(bytes_before)
         return after.source
 
+    def relabel_source(
+        self,
+        name: str,
+        new_name: str | None = None,
+        *,
+        time: float | None = None,
+        metadata: Mapping[str, str] = {},
+    ) -> Source:
+        with self._transaction(_WRITE) as db:
+            head = tables.read_head(db)
+            record = _source_named(db, name).labelled(time, metadata)
+            if new_name is not None and new_name != name:
+                record = record.renamed(new_name, _find_named(db, new_name) is not None)
+            tables.write_head(db, replace(head, version=head.version + 1))
+            tables.write_source(db, record)
+        return record.source
+
     def delete_source(self, name: str) -> None:
         with self._transaction(_WRITE) as db:
             head = tables.read_head(db)
