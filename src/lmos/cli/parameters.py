@@ -6,6 +6,7 @@ Text in, values out, or a usage error that shows what was expected. Knows no com
 from __future__ import annotations
 
 import math
+import math
 import re
 
 import click
@@ -44,6 +45,17 @@ def seed(text: str) -> int:
     if not 0 <= value <= _MAX_SEED:
         raise click.BadParameter(f"expected a whole number from 0 to 2^63 - 1, got {text!r}")
     return value
+
+
+def duration(text: str) -> float:
+    """A number of seconds to wait, 0 for none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise click.BadParameter(f"expected a number of seconds, 0 to not wait, got {text!r}")
+    return seconds
 
 
 def label(text: str) -> tuple[str, str]:

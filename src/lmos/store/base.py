@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -120,6 +120,16 @@ class AbstractStore(abc.ABC):
 
         May be nested. Reads alone: a change inside is refused where it would not be seen.
         """
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Until the block ends, nobody else writes: what is read in it is true when it is changed.
+
+        May be nested. Each change is alone by itself; what is read for one belongs in the block.
+
+        Raises:
+            StoreLocked: Somebody else writes, and went on for too long.
+        """
+        return nullcontext()
 
     @abc.abstractmethod
     def changes(self) -> AbstractContextManager[None]:
