@@ -169,6 +169,8 @@ def test_bad_standard_input_is_refused(store: Path, stdin: bytes, message: str) 
         (("a.txt", "--time", "1715900000"), "like @1715900000"),
         (("a.txt", "--time", "@1000000000000"), "years 1 to 9999"),
         (("a.txt", "--max-mb", "0"), "--max-mb"),
+        (("a.txt", "--wait", "-1"), "expected a number of seconds"),
+        (("a.txt", "--wait", "nan"), "expected a number of seconds"),
         ((), "Missing argument"),
     ],
 )
@@ -286,8 +288,10 @@ def test_a_newer_format_is_refused(store: Path) -> None:
 def test_a_store_that_another_process_writes_is_read_but_not_changed(store: Path) -> None:
     with SQLiteStore.open(store):
         for name in ("add", "forget", "repair"):
-            error = failure(name, store, *ARGUMENTS.get(name, ()), stdin="text")
-            assert f"process {os.getpid()} has {store} open for writing" in error
+            error = failure(name, store, *ARGUMENTS.get(name, ()), "--wait", "0", stdin="text")
+            assert f"process {os.getpid()} (" in error
+            assert f"has {store} open for writing" in error
+            assert "--wait SECONDS" in error
         assert output("verify", store) == "all is well\n"
     assert list(texts_in(store)) == ["diary"]
 

@@ -21,7 +21,13 @@ from lmos.cli.failures import INTERRUPTED
 from lmos.cli.helping import HelpfulCommand
 from lmos.cli.inputs import MEGABYTE, STDIN, Inputs, find_inputs, read_stdin
 from lmos.cli.moments import moment
-from lmos.cli.options import ModelChoice, json_option, model_options, store_argument
+from lmos.cli.options import (
+    ModelChoice,
+    json_option,
+    model_options,
+    store_argument,
+    wait_option,
+)
 from lmos.cli.output import count, note, print_json, printable, progress_bar, size
 from lmos.cli.stores import require_store
 
@@ -55,6 +61,7 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="Compress with a Ray cluster; local starts one on this machine.",
 )
+@wait_option
 @model_options
 @json_option
 def add(
@@ -66,6 +73,7 @@ def add(
     append: bool,
     max_mb: float,
     ray: str | None,
+    wait: float,
     model: ModelChoice,
     as_json: bool,
 ) -> None:
@@ -99,7 +107,7 @@ def add(
     total = sum(file.num_bytes for file in inputs.files)
     try:
         with (
-            _opened(store, model, ray) as iter_outcomes,
+            _opened(store, model, ray, wait) as iter_outcomes,
             progress_bar("adding", total) as advance,
         ):
             for outcome in iter_outcomes(inputs.files, settings, advance):
@@ -127,18 +135,18 @@ def add(
 
 @contextmanager
 def _opened(
-    store: Path, model: ModelChoice, ray: str | None
+    store: Path, model: ModelChoice, ray: str | None, wait: float
 ) -> Iterator[Callable[..., Iterator[Outcome]]]:
     """What adds files: this process, or a Ray cluster for it."""
     if ray is not None:
         from lmos.cli.scaling import iter_scaled_outcomes
 
-        yield partial(iter_scaled_outcomes, store, ray, model)
+        yield partial(iter_scaled_outcomes, store, ray, model, wait)
     else:
         from lmos.cli.adding import iter_outcomes
         from lmos.cli.opening import open_session
 
-        with open_session(store, model, read_only=False) as session:
+        with open_session(store, model, read_only=False, wait=wait) as session:
             yield partial(iter_outcomes, session)
 
 

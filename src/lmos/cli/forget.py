@@ -7,17 +7,18 @@ from pathlib import Path
 import click
 
 from lmos.cli.helping import HelpfulCommand
-from lmos.cli.options import json_option, store_argument
+from lmos.cli.options import json_option, store_argument, wait_option
 from lmos.cli.output import count, is_interactive, note, print_json, printable
-from lmos.cli.stores import require_store
+from lmos.cli.stores import patience, require_store
 
 
 @click.command(cls=HelpfulCommand, short_help="Remove a source for good.")
 @store_argument
 @click.argument("source")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@wait_option
 @json_option
-def forget(store: Path, source: str, yes: bool, as_json: bool) -> None:
+def forget(store: Path, source: str, yes: bool, wait: float, as_json: bool) -> None:
     r"""Remove SOURCE from STORE: its text and everything that was made of it, for good.
 
     \b
@@ -32,7 +33,7 @@ def forget(store: Path, source: str, yes: bool, as_json: bool) -> None:
     from lmos.store.drafts import draft_path
     from lmos.store.sqlite import SQLiteStore
 
-    with SQLiteStore.open(store) as opened:
+    with SQLiteStore.open(store, patience=patience(wait)) as opened:
         found = opened.source(source)
         name, tokens = printable(found.name), count(found.num_tokens, "token")
         if not yes:

@@ -44,14 +44,22 @@ def load_model(choice: ModelChoice, default: str, default_adapter: str | None = 
 
 
 @contextmanager
-def open_session(path: Path, choice: ModelChoice, *, read_only: bool) -> Iterator[Session]:
+def open_session(
+    path: Path, choice: ModelChoice, *, read_only: bool, wait: float = 0
+) -> Iterator[Session]:
     """A store with its model, until the end of the block.
+
+    Args:
+        path: Of the store.
+        choice: The model that the user named.
+        read_only: Never change it.
+        wait: Seconds to wait while another process writes.
 
     Raises:
         StoreError: Or a kind of it: the store cannot be opened, or is not of this model.
         ModelError: The model cannot be loaded.
     """
-    with SQLiteStore.open(path, read_only=read_only) as store:
+    with SQLiteStore.open(path, read_only=read_only, patience=patience(wait)) as store:
         yield session_of(store, choice)
 
 

@@ -26,9 +26,7 @@ from lmos.cli.stores import patience, require_store
 @wait_option
 @model_options
 @json_option
-def repair(
-    store: Path, forget_lost: bool, wait: float, model: ModelChoice, as_json: bool
-) -> None:
+def repair(store: Path, forget_lost: bool, wait: float, model: ModelChoice, as_json: bool) -> None:
     r"""Find what is damaged in STORE and make it again from the text that STORE holds.
 
     \b
@@ -53,9 +51,7 @@ def repair(
     adapter = manifest.adapter if model.name is None else None
     base_model = load_model(model, manifest.base_model, adapter)
     with waiting("repairing"):
-        done = make_whole(
-            store, base_model, forget_lost=forget_lost, patience=patience(wait)
-        )
+        done = make_whole(store, base_model, forget_lost=forget_lost, patience=patience(wait))
     is_whole = forget_lost or not done.lost
     if as_json:
         lists = {"faults": done.faults, "rebuilt": done.rebuilt, "lost": done.lost}

@@ -13,6 +13,7 @@ from lmos.builder import SourceText
 from lmos.cli.adding import Outcome, Settings, is_same
 from lmos.cli.inputs import InputFile, read_text
 from lmos.cli.options import ModelChoice
+from lmos.cli.stores import patience
 from lmos.scaleout import CompressorPool
 from lmos.store import AbstractStore
 from lmos.store.sqlite import SQLiteStore
@@ -22,6 +23,7 @@ def iter_scaled_outcomes(
     path: Path,
     address: str,
     model: ModelChoice,
+    wait: float,
     files: Sequence[InputFile],
     settings: Settings,
     advance: Callable[[float], None],
@@ -32,6 +34,7 @@ def iter_scaled_outcomes(
         path: Of the store; this process is its one writer.
         address: Of a Ray cluster, or `local`.
         model: The store's own unless named.
+        wait: Seconds to wait while another process writes.
         files: Checked before.
         settings: For all of them.
         advance: Told how many bytes were added.
@@ -39,7 +42,7 @@ def iter_scaled_outcomes(
     Raises:
         ConfigError: Ray is not installed, or there is no cluster at the address.
     """
-    with SQLiteStore.open(path) as store:
+    with SQLiteStore.open(path, patience=patience(wait)) as store:
         changed = []
         for file in files:
             source = store.find_source(file.name)
