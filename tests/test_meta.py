@@ -19,9 +19,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "lmos"
 # A file may import what stands above it, never what stands below. A folder is one layer.
 LAYERS = """
-errors nodes fingerprint prompts released
-tokens confidence decoding pretrained selfcheck
-masks scoring segments
+errors nodes fingerprint prompts released kinds
+tokens confidence decoding pretrained selfcheck textfiles
+masks scoring segments folders
 adapter attention transformer model
 store
 excerpts
@@ -30,7 +30,7 @@ builder recheck keyindex strategies retriever
 generation citations absence
 answers
 session
-reencoding repairing scaleout
+reencoding repairing scaleout syncing
 training
 cli server
 """.split()

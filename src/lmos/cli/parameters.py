@@ -6,7 +6,6 @@ Text in, values out, or a usage error that shows what was expected. Knows no com
 from __future__ import annotations
 
 import math
-import math
 import re
 
 import click
