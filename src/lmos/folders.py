@@ -148,7 +148,12 @@ class Plan:
 
 def source_name(path: Path) -> str:
     """The one name of a file, however its path is typed; see above."""
-    return _name_of(_real_folder(path.parent) / path.name)
+    return _name_of(real_path(path))
+
+
+def real_path(path: Path) -> Path:
+    """Where a file is: absolute, with links to folders followed, but not one that it is itself."""
+    return _real_folder(path.parent) / path.name
 
 
 def read_folder(folder: Path, choice: Choice, max_bytes: int) -> FolderTexts:

@@ -12,6 +12,7 @@ from lmos.cli.helping import HelpfulCommand
 from lmos.cli.options import json_option, store_argument, wait_option
 from lmos.cli.output import count, is_interactive, note, print_json, printable
 from lmos.cli.stores import patience, require_store
+from lmos.errors import SourceNotFound
 from lmos.folders import names_like
 from lmos.nodes import Source
 
@@ -75,9 +76,13 @@ def _find(store: SQLiteStore, names: Sequence[str]) -> list[Source]:
     known = {source.name: source for source in store.sources()}
     found: dict[str, Source] = {}
     for name in names:
+        like = names_like(name, known)
+        if not like and any(character in name for character in "*?["):
+            raise SourceNotFound(
+                f"the store has no source with a name like {name!r}; nothing was forgotten"
+            )
         # Where there is none of that name, the store says so and names similar ones.
-        like = names_like(name, known) or [store.source(name).name]
-        found |= {each: known[each] for each in like}
+        found |= {each: known[each] for each in like or [store.source(name).name]}
     return list(found.values())
 
 

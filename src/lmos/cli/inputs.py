@@ -9,11 +9,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lmos.errors import DataError, StoreLocked
-from lmos.folders import Choice, read_folder, source_name
+from lmos.folders import Choice, FolderTexts, read_folder, real_path, source_name
 from lmos.textfiles import (
     TextFile,
     decode_text,
@@ -59,24 +59,32 @@ def find_inputs(
     Raises:
         DataError: There is nothing that can be added, or with `strict`, something that cannot.
     """
-    inputs = Inputs([])
+    # What is named twice is taken once.
+    files: dict[str, TextFile] = {}
+    problems: dict[Path, str] = {}
+    folders: dict[Path, FolderTexts] = {}
     for typed in paths:
         try:
-            require_path(typed)
-            if Path(typed).is_dir():
-                _take_folder(inputs, Path(typed), choice, max_bytes)
-            else:
-                inputs.files.append(_taken_file(Path(typed), max_bytes))
+            found = _look_at(typed, choice, max_bytes)
         except DataError as error:
-            inputs.problems.append(str(error))
-        if strict and inputs.problems:
-            raise DataError(f"{inputs.problems[0]}\nnothing was added")
-    if not inputs.files:
-        _raise_all(inputs.problems)
-    unique: dict[str, TextFile] = {}
-    for file in inputs.files:
-        unique.setdefault(file.name, file)
-    return replace(inputs, files=list(unique.values()))
+            problems.setdefault(real_path(Path(typed)), str(error))
+        else:
+            if isinstance(found, FolderTexts):
+                folders[found.folder] = found
+                for problem in found.problems:
+                    problems.setdefault(problem.path, problem.message)
+            for file in found.files if isinstance(found, FolderTexts) else [found]:
+                files.setdefault(file.name, file)
+        if strict and problems:
+            raise DataError(f"{next(iter(problems.values()))}\nnothing was added")
+    if not files:
+        _raise_all(list(problems.values()))
+    return Inputs(
+        list(files.values()),
+        list(problems.values()),
+        sum(folder.num_other for folder in folders.values()),
+        sum(folder.num_empty for folder in folders.values()),
+    )
 
 
 def read_stdin(name: str, max_bytes: int) -> Inputs:
@@ -113,20 +121,17 @@ def keeping_piped_text(store: Path, inputs: Inputs) -> Iterator[None]:
         raise StoreLocked(f"{error}. What was piped is kept in {kept}: add that file") from error
 
 
-def _take_folder(inputs: Inputs, folder: Path, choice: Choice, max_bytes: int) -> None:
-    found = read_folder(folder, choice, max_bytes)
-    inputs.files += found.files
-    inputs.problems += [problem.message for problem in found.problems]
-    inputs.num_other += found.num_other
-    inputs.num_empty += found.num_empty
+def _look_at(typed: str, choice: Choice, max_bytes: int) -> FolderTexts | TextFile:
+    require_path(typed)
+    path = Path(typed)
+    if not path.is_dir():
+        file, text = look_at(source_name(path), path, max_bytes)
+        require_content(shown(path), text)
+        return file
+    found = read_folder(path, choice, max_bytes)
     if not found.files and not found.problems and not found.num_empty:
-        raise DataError(f"{shown(folder)}: no files {choice.expected}")
-
-
-def _taken_file(path: Path, max_bytes: int) -> TextFile:
-    file, text = look_at(source_name(path), path, max_bytes)
-    require_content(shown(path), text)
-    return file
+        raise DataError(f"{shown(path)}: no files {choice.expected}")
+    return found
 
 
 def _raise_all(problems: Sequence[str]) -> None:
