@@ -20,7 +20,7 @@ import apsw
 from jaxtyping import Float
 from torch import Tensor
 
-from lmos.errors import StoreCorrupt, StoreError, StoreFull
+from lmos.errors import StoreCorrupt, StoreError, StoreFull, StoreMismatch
 from lmos.nodes import NodeId, NodeIds, Source, Span
 from lmos.store import tables
 from lmos.store.audit import find_store_faults
