@@ -81,9 +81,7 @@ def test_a_bad_file_is_skipped_named_and_counted(store: Path, tmp_path: Path, ki
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-def test_with_strict_or_alone_a_bad_file_is_refused(
-    store: Path, tmp_path: Path, kind: str
-) -> None:
+def test_with_strict_or_alone_a_bad_file_is_refused(store: Path, tmp_path: Path, kind: str) -> None:
     make, message = BAD_FILES[kind]
     before = store.read_bytes()
     good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"

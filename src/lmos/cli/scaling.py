@@ -72,9 +72,7 @@ def _iter_added(
     settings: Settings,
     advance: Callable[[float], None],
 ) -> Iterator[Outcome]:
-    texts = (
-        SourceText(file.name, text_of(file, settings).encode()) for file in files
-    )
+    texts = (SourceText(file.name, text_of(file, settings).encode()) for file in files)
     for file, (text, patch) in zip(files, pool.patches(texts), strict=True):
         before = store.find_source(text.name)
         time = time_of(file, before, settings)

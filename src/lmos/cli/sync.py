@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import time as clock
 from collections import Counter
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
