@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -152,13 +153,37 @@ def test_add_takes_the_text_of_a_folder(empty: Path, tmp_path: Path) -> None:
     assert "3 added, 1 skipped (not text by their suffix), 1 skipped (empty)" in result.stderr
 
 
-def test_add_names_a_source_as_the_path_was_typed(
+def test_add_names_a_source_the_same_however_its_path_is_typed(
     empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_notes(tmp_path / "notes")
     monkeypatch.chdir(tmp_path)
-    output("add", empty, "./notes/", "notes/piano.md")
-    assert "notes/piano.md" in texts_in(empty)
+    for typed in ("./notes/", "notes", tmp_path / "notes", "notes/piano.md"):
+        output("add", empty, typed)
+    assert set(texts_in(empty)) == {f"notes/{name}" for name in TEXTS}
+
+
+def test_add_takes_the_time_of_a_file(empty: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("One.")
+    os.utime(path, (5, 1_600_000_000))
+    output("add", empty, path)
+    assert values("sources", empty)[0]["time"] == 1_600_000_000
+    path.write_text("Two.")
+    os.utime(path, (5, 1_700_000_000))
+    output("add", empty, path)
+    assert values("sources", empty)[0]["time"] == 1_700_000_000
+    output("add", empty, path, "--time", "@7")
+    output("add", empty, path, "--append", "--source", str(path))
+    assert values("sources", empty)[0]["time"] == 7
+
+
+def test_add_takes_and_leaves_out_what_is_like_a_pattern(empty: Path, tmp_path: Path) -> None:
+    notes = write_notes(tmp_path / "notes")
+    (notes / "list.org").write_text("An org file.")
+    output("add", empty, notes, "--include", "*.org", "--include", "*.md", "--exclude", "empty.*")
+    assert set(texts_in(empty)) == {str(notes / "list.org"), str(notes / "piano.md")}
+    assert "no files like *.tex" in failure("add", empty, notes, "--include", "*.tex")
 
 
 def test_add_takes_any_suffix_that_is_named(empty: Path, tmp_path: Path) -> None:
@@ -486,7 +511,7 @@ def test_forget_removes_a_source_and_nothing_else(store: Path) -> None:
     before = texts_in(store)
     name = next(name for name in before if name.endswith("piano.md"))
     result = values("forget", store, name, "--yes")
-    assert result["forgot"] == name
+    assert result["forgot"] == [name]
     assert texts_in(store) == {key: text for key, text in before.items() if key != name}
     assert b"out of tune" not in store.read_bytes()
 

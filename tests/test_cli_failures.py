@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from commands import failure, output, run, texts_in, values
 from conftest import new_llama
 from lmos.cli import main
+from lmos.cli.inputs import Inputs, find_inputs
 from lmos.model import BaseModel
 from lmos.store.sqlite import SQLiteStore
 
@@ -61,16 +65,33 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-def test_a_bad_file_is_refused_and_nothing_is_added(store: Path, tmp_path: Path, kind: str) -> None:
+def test_a_bad_file_is_skipped_named_and_counted(store: Path, tmp_path: Path, kind: str) -> None:
+    make, message = BAD_FILES[kind]
+    good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
+    good.write_text("Good text.")
+    make(bad)
+    result = run("add", store, bad, good)
+    assert result.exit_code == 1
+    assert result.stdout.startswith(f"added {good} (")
+    line, *_, summary = result.stderr.splitlines()
+    assert line.startswith(f"skipped {bad}: ")
+    assert message in line
+    assert summary.startswith("1 added, 1 skipped (cannot be added, see above): ")
+    assert set(texts_in(store)) == {"diary", str(good)}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_with_strict_or_alone_a_bad_file_is_refused(store: Path, tmp_path: Path, kind: str) -> None:
     make, message = BAD_FILES[kind]
     before = store.read_bytes()
     good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
     good.write_text("Good text.")
     make(bad)
-    error = failure("add", store, good, bad)
-    assert error.startswith(f"error: {bad}: ")
-    assert message in error
-    assert "nothing was added" in error
+    for arguments in ((good, bad, "--strict"), (bad,)):
+        error = failure("add", store, *arguments)
+        assert error.startswith(f"error: {bad}: ")
+        assert message in error
+        assert "nothing was added" in error
     assert store.read_bytes() == before
 
 
@@ -99,14 +120,57 @@ def test_every_bad_path_is_named_at_once(store: Path, tmp_path: Path) -> None:
     before = store.read_bytes()
     notes = tmp_path / "notes"
     notes.mkdir()
-    (notes / "a.txt").write_text("Good.")
     (notes / "b.md").write_bytes(b"b\xff")
     (notes / "c.txt").symlink_to("nowhere")
     error = failure("add", store, notes, tmp_path / "d.txt")
     assert error.startswith("error: 3 paths cannot be added, nothing was added:\n")
     for name in ("notes/b.md: ", "notes/c.txt: ", "d.txt: "):
         assert f"  {tmp_path / name}" in error
-    assert "a.txt" not in error
+    assert store.read_bytes() == before
+
+
+def test_a_file_that_is_named_twice_is_named_once(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("Good.")
+    (tmp_path / "notes" / "b.md").write_bytes(b"\xff\xff")
+    notes = tmp_path / "notes"
+    result = run("add", store, notes, f"{notes}/", notes / "a.md", notes / "b.md", "--json")
+    values = json.loads(result.stdout)
+    assert [source["source"] for source in values["sources"]] == [str(notes / "a.md")]
+    (problem,) = values["problems"]
+    assert problem.startswith(f"{notes / 'b.md'}: expected UTF-8, got byte 0xff")
+    assert result.exit_code == 1
+
+
+def test_a_file_that_changes_while_others_are_added_is_skipped(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.txt").write_text(f"Text {name}.")
+    paths = [tmp_path / f"{name}.txt" for name in "abc"]
+
+    def find_and_lose(*arguments: Any, **settings: Any) -> Inputs:
+        found = find_inputs(*arguments, **settings)
+        paths[1].unlink()
+        return found
+
+    command = importlib.import_module("lmos.cli.add")
+    monkeypatch.setattr(command, "find_inputs", find_and_lose)
+    result = run("add", store, *paths)
+    assert result.exit_code == 1
+    assert f"skipped {paths[1]}: No such file" in result.stderr
+    assert set(texts_in(store)) == {"diary", str(paths[0]), str(paths[2])}
+    paths[1].write_text("Again.")
+    error = run("add", store, *paths, "--strict").stderr
+    assert f"error: {paths[1]}: No such file or directory; stopped there" in error
+
+
+def test_web_addresses_are_not_read(store: Path) -> None:
+    before = store.read_bytes()
+    for name in ("add", "sync"):
+        error = failure(name, store, "https://example.org//a?b=c")
+        assert error.startswith("error: https://example.org//a?b=c: expected a f")
+        assert "addresses of the web are not read" in error
     assert store.read_bytes() == before
 
 
@@ -169,6 +233,11 @@ def test_bad_standard_input_is_refused(store: Path, stdin: bytes, message: str) 
         (("a.txt", "--time", "1715900000"), "like @1715900000"),
         (("a.txt", "--time", "@1000000000000"), "years 1 to 9999"),
         (("a.txt", "--max-mb", "0"), "--max-mb"),
+        (("a.txt", "--wait", "-1"), "expected a number of seconds"),
+        (("a.txt", "--wait", "nan"), "expected a number of seconds"),
+        (("",), "expected a path, got an empty one"),
+        (("a.txt", ""), "expected a path, got an empty one"),
+        (("a.txt", "--include", ""), "expected a pattern"),
         ((), "Missing argument"),
     ],
 )
@@ -196,6 +265,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "forget": ("diary", "--yes"),
     "export": ("life.zip",),
     "quota": ("2GB",),
+    "sync": ("notes",),
 }
 
 
@@ -283,11 +353,19 @@ def test_a_newer_format_is_refused(store: Path) -> None:
         assert "upgrade lmos" in error
 
 
-def test_a_store_that_another_process_writes_is_read_but_not_changed(store: Path) -> None:
+def test_a_store_that_another_process_writes_is_read_but_not_changed(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("New.")
     with SQLiteStore.open(store):
-        for name in ("add", "forget", "repair"):
-            error = failure(name, store, *ARGUMENTS.get(name, ()), stdin="text")
-            assert f"process {os.getpid()} has {store} open for writing" in error
+        for name in ("add", "sync", "forget", "repair"):
+            arguments = (*ARGUMENTS.get(name, ()), "--wait", "0")
+            error = failure(name, store, *arguments, stdin="text")
+            assert f"process {os.getpid()} (" in error
+            assert f"has {store} open for writing" in error
+            assert "--wait SECONDS" in error
         assert output("verify", store) == "all is well\n"
     assert list(texts_in(store)) == ["diary"]
 

@@ -19,9 +19,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "lmos"
 # A file may import what stands above it, never what stands below. A folder is one layer.
 LAYERS = """
-errors nodes fingerprint prompts formats content
-tokens confidence decoding pretrained selfcheck modelcache conversion released
-masks scoring segments heads lowrank
+errors nodes fingerprint prompts formats content kinds
+tokens confidence decoding pretrained selfcheck textfiles modelcache conversion released
+masks scoring segments heads lowrank folders
 adapter attention transformer model
 store
 excerpts reading
@@ -30,7 +30,7 @@ builder recheck keyindex strategies retriever
 generation citations absence
 answers
 session
-reencoding repairing scaleout
+reencoding repairing scaleout syncing
 training
 cli server
 """.split()

@@ -212,6 +212,34 @@ def test_time_and_labels_stay_until_replaced(store: AbstractStore) -> None:
     assert (source.time, dict(source.metadata)) == (0.1, {"é": "\x00"})
 
 
+def test_a_source_gets_another_name_and_keeps_the_rest(store: AbstractStore) -> None:
+    put_text(store, "first", b"", TEXT[:90])
+    before = put_text(store, "a", b"", TEXT)
+    store.relabel_source("a", time=2.0, metadata={"tag": "x"})
+    after = store.relabel_source("a", "b", time=3.0)
+    assert after == replace(before, name="b", time=3.0, metadata={"tag": "x"})
+    assert store.find_source("a") is None
+    assert store.source("b") == store.source_by_id(before.source_id) == after
+    assert [source.name for source in store.sources()] == ["first", "b"]
+    assert store.text(after.source_id) == TEXT
+    assert store.version == 4
+    assert store.verify() == []
+    assert store.relabel_source("b", "b", time=4.0).time == 4.0
+
+
+def test_a_name_that_is_taken_or_none_is_refused(store: AbstractStore) -> None:
+    put_text(store, "a", b"", TEXT[:90])
+    put_text(store, "b", b"", TEXT)
+    for new_name, message in (("b", "has a source named 'b' already"), ("", "Unicode characters")):
+        with pytest.raises(StoreError, match=message):
+            store.relabel_source("a", new_name, metadata={"tag": "x"})
+    with pytest.raises(SourceNotFound):
+        store.relabel_source("c", "d")
+    assert [source.name for source in store.sources()] == ["a", "b"]
+    assert store.source("a").metadata == {}
+    assert store.version == 2
+
+
 def test_names_and_labels_that_cannot_be_kept_are_refused(store: AbstractStore) -> None:
     patch = patch_between(NOTHING, NOTHING)
     for name in ("", "\udc80"):

@@ -46,3 +46,14 @@ def test_a_store_of_each_format_opens_and_goes_on(number: int, tmp_path: Path) -
         assert observe(store) == observe(model)
     with SQLiteStore.open(path, read_only=True) as store:
         assert observe(store) == observe(model)
+
+
+@pytest.mark.parametrize("number", FORMATS)
+def test_a_store_of_each_format_can_be_shared(number: int, tmp_path: Path) -> None:
+    path, model = tmp_path / "old.lmos", expected()
+    path.write_bytes(gzip.decompress((DATA / f"format-{number}.lmos.gz").read_bytes()))
+    with SQLiteStore.open_shared(path) as store:
+        assert observe(store) == observe(model)
+        for each in (store, model):
+            each.delete_source("letter")
+        assert observe(store) == observe(model)

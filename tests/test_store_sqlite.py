@@ -238,13 +238,14 @@ def test_a_read_only_store_cannot_be_changed(path: Path) -> None:
 
 def test_a_second_writer_is_refused_and_told_who_writes(path: Path) -> None:
     def write_until_killed(say: Callable[[str], None]) -> None:
-        SQLiteStore.open(path)
-        say("open")
+        store = SQLiteStore.open(path)
+        say(f"open {store.version}")
         threading.Event().wait()
 
     with child_running(write_until_killed) as child:
-        assert child.read() == "open"
-        with pytest.raises(StoreLocked, match=f"process {child.pid} has .* open for writing"):
+        assert child.read() == "open 3"
+        told = rf"process {child.pid} \(.*, since 20.*\) has .* open for writing"
+        with pytest.raises(StoreLocked, match=told):
             SQLiteStore.open(path)
         with SQLiteStore.open(path, read_only=True) as reader:
             assert reader.verify() == []

@@ -21,6 +21,7 @@ from lmos.session import make_manifest
 from lmos.store import AbstractStore, Manifest
 from lmos.store.drafts import draft_path
 from lmos.store.sqlite import SQLiteStore
+from lmos.store.writer import Patience
 
 PIECE_BYTES = 1 << 20
 
@@ -43,7 +44,10 @@ def reencoded_manifest(model: BaseModel, manifest: Manifest) -> Manifest:
 
 
 def reencode(
-    path: Path, model: BaseModel, advance: Callable[[int], None] = lambda _: None
+    path: Path,
+    model: BaseModel,
+    advance: Callable[[int], None] = lambda _: None,
+    patience: Patience | None = None,
 ) -> list[Source]:
     """Rebuild the store at a path with another model.
 
@@ -55,6 +59,7 @@ def reencode(
         path: Of the store.
         model: Base model and adapter.
         advance: Told the number of bytes of text as they are done.
+        patience: How long to wait while another process writes.
 
     Returns:
         The sources, as they are now.
@@ -65,7 +70,7 @@ def reencode(
         ConfigError: The model cannot work with the store's settings.
     """
     draft = draft_path(path)
-    old = SQLiteStore.open(path)
+    old = SQLiteStore.open(path, patience=patience)
     try:
         with _opened_draft(draft, reencoded_manifest(model, old.manifest)) as new:
             builder = TreeBuilder(model, new.manifest)

@@ -23,6 +23,7 @@ from lmos.store import AbstractStore
 from lmos.store.files import remove_files
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.whole import copy_source
+from lmos.store.writer import Patience
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def repair(
     model: BaseModel,
     *,
     forget_lost: bool = False,
+    patience: Patience | None = None,
 ) -> Repair:
     """Make a store whole again. One without a fault is not touched.
 
@@ -55,6 +57,7 @@ def repair(
         path: Of the store.
         model: Base model and adapter that wrote it.
         forget_lost: Go on without the sources whose text is damaged.
+        patience: How long to wait while another process writes.
 
     Raises:
         StoreCorrupt: The file is damaged where it says what it is; the store is as it was.
@@ -63,7 +66,7 @@ def repair(
         StoreMismatch: The model is not the one that wrote the store.
     """
     draft = path.with_name(path.name + "-repair")
-    with SQLiteStore.open(path) as old:
+    with SQLiteStore.open(path, patience=patience) as old:
         # A session refuses any model but the store's own.
         builder = TreeBuilder(Session(model, old).model, old.manifest)
         faults = tuple(old.verify())

@@ -6,13 +6,14 @@ HTTP.
 
 from __future__ import annotations
 
+import functools
 import time as clock
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 
@@ -29,6 +30,7 @@ from lmos.released import DEFAULT_MODEL, is_known, shipped_adapter
 from lmos.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore
+from lmos.store.writer import Patience
 
 DEFAULT_RATIOS = (16, 4, 4)
 DEFAULT_WINDOW = 256
@@ -37,6 +39,9 @@ DTYPES = ("float32", "bfloat16", "auto")
 _UPPER_WINDOW = 16
 _PART_CHARS = 200_000
 _NEW_PASSAGE = b"\n"
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 class UntrainedWarning(UserWarning):
@@ -154,6 +159,19 @@ def make_manifest(
     )
 
 
+def _alone(
+    change: Callable[Concatenate[Session, _Arguments], _Result],
+) -> Callable[Concatenate[Session, _Arguments], _Result]:
+    """Let nobody else write between what a change reads and what it writes."""
+
+    @functools.wraps(change)
+    def alone(session: Session, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        with session.store.writing():
+            return change(session, *args, **kwargs)
+
+    return alone
+
+
 class Session:
     """An open context store with the model that reads and writes it.
 
@@ -210,15 +228,28 @@ class Session:
 
     @classmethod
     def open(
-        cls, path: str | Path, model: BaseModel | None = None, *, read_only: bool = False
+        cls,
+        path: str | Path,
+        model: BaseModel | None = None,
+        *,
+        read_only: bool = False,
+        wait_seconds: float = 0,
     ) -> Session:
         """Open a store file, with the model and adapter that its manifest names by default.
 
+        Args:
+            path: Of the file.
+            model: Must be the one that wrote it.
+            read_only: Never change it; others may meanwhile.
+            wait_seconds: How long to wait while another process has it open for writing.
+
         Raises:
             StoreNotFound: There is none.
+            StoreLocked: Another process has it open for writing.
             StoreMismatch: The model is not the one that wrote it.
         """
-        store = SQLiteStore.open(Path(path), read_only=read_only)
+        patience = Patience(wait_seconds)
+        store = SQLiteStore.open(Path(path), read_only=read_only, patience=patience)
         try:
             named = store.manifest
             return cls(model or load_model(named.base_model, named.adapter), store)
@@ -226,6 +257,7 @@ class Session:
             store.close()
             raise
 
+    @_alone
     def add(
         self,
         name: str,
@@ -274,6 +306,7 @@ class Session:
                 )
         return source
 
+    @_alone
     def append(
         self,
         name: str,
@@ -382,6 +415,7 @@ class Session:
         """The passages behind the hits, best first."""
         return cite(read_passages(self.store, retrieval.hits))
 
+    @_alone
     def forget(self, name: str) -> None:
         """Remove a source and everything that was made of it.
 

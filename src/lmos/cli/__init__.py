@@ -26,11 +26,12 @@ from lmos.cli.repair import repair
 from lmos.cli.retrieve import retrieve
 from lmos.cli.sources import sources
 from lmos.cli.status import status
+from lmos.cli.sync import sync
 from lmos.cli.train import train
 from lmos.cli.verify import verify
 
 _COMMANDS = (
-    *(new, add, ask, chat, retrieve, sources, status, forget, verify, repair),
+    *(new, add, sync, ask, chat, retrieve, sources, status, forget, verify, repair),
     *(export, import_archive, reencode, compact, quota),
     *(pretrain, train, calibrate),
 )
@@ -49,7 +50,7 @@ Every command has its own --help.
 \b
 Exit status:
     0  The command did what it was asked for.
-    1  It failed, or ask found nothing that answers the question.
+    1  It failed or had to skip a file, or ask found no answer.
     2  It was called in a wrong way; the message says what was expected.
   130  It was interrupted with Ctrl-C; nothing is half-written.
 """

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lmos.cli.inputs import InputFile, read_text
+from lmos.errors import DataError
 from lmos.nodes import Source
 from lmos.session import Session
 from lmos.store import AbstractStore
+from lmos.textfiles import TextFile, read_text
 
 _USUAL_BYTES_PER_TOKEN = 4.0
 
@@ -21,7 +22,7 @@ class Settings:
     """What holds for every file.
 
     Attributes:
-        time: Seconds since the epoch; `None` for now.
+        time: Seconds since the epoch; `None` for that of each file.
         labels: Replace those of the source unless empty.
         append: Whether a source is extended.
         max_bytes: Most bytes in a file.
@@ -52,8 +53,9 @@ class Outcome:
 
 def iter_outcomes(
     session: Session,
-    files: Sequence[InputFile],
+    files: Sequence[TextFile],
     settings: Settings,
+    skip: Callable[[DataError], None],
     advance: Callable[[float], None] = lambda _: None,
 ) -> Iterator[Outcome]:
     """Add file after file; each is durable when its outcome is yielded.
@@ -62,39 +64,55 @@ def iter_outcomes(
         session: Open for writing.
         files: Checked before.
         settings: For all of them.
+        skip: Told of a file that has changed since it was checked, and cannot be added any more.
         advance: Told about how many bytes were added; exact at the end of each file.
-
-    Raises:
-        DataError: A file has changed since it was checked, and cannot be added any more.
     """
     known = {source.name: source for source in session.sources()}
     for file in files:
-        text = read_text(file.path, settings.max_bytes) if file.text is None else file.text
-        meter = _Meter(file.num_bytes, known.values(), advance)
-        before = known.get(file.name)
-        if before is not None and is_same(session.store, before, text, settings):
-            action, source = "unchanged", before
-        elif settings.append:
-            action = "added" if before is None else "appended"
-            source = session.append(
-                file.name,
-                text,
-                time=settings.time,
-                metadata=settings.labels,
-                progress=meter.add_tokens,
-            )
+        meter = Meter(file.num_bytes, known.values(), advance)
+        try:
+            outcome, source = _add(session, file, known.get(file.name), settings, meter)
+        except DataError as error:
+            skip(error)
         else:
-            action = "added" if before is None else "updated"
-            source = session.add(
-                file.name,
-                text,
-                time=settings.time,
-                metadata=settings.labels,
-                progress=meter.add_tokens,
-            )
-        meter.finish()
-        known[file.name] = source
-        yield Outcome(file.name, action, source.num_tokens, source.num_bytes)
+            known[file.name] = source
+            meter.finish()
+            yield outcome
+
+
+def _add(
+    session: Session, file: TextFile, before: Source | None, settings: Settings, meter: Meter
+) -> tuple[Outcome, Source]:
+    text = text_of(file, settings)
+    if before is not None and is_same(session.store, before, text, settings):
+        action, source = "unchanged", before
+    else:
+        change = session.append if settings.append else session.add
+        action = "added" if before is None else "appended" if settings.append else "updated"
+        source = change(
+            file.name,
+            text,
+            time=time_of(file, before, settings),
+            metadata=settings.labels,
+            progress=meter.add_tokens,
+        )
+    return Outcome(file.name, action, source.num_tokens, source.num_bytes), source
+
+
+def text_of(file: TextFile, settings: Settings) -> str:
+    """What a file says now.
+
+    Raises:
+        DataError: It has changed since it was looked at, and cannot be added any more.
+    """
+    return read_text(file.path, settings.max_bytes) if file.text is None else file.text
+
+
+def time_of(file: TextFile, before: Source | None, settings: Settings) -> float | None:
+    """The time of a source: the user's, else the file's; one that is extended keeps its own."""
+    if settings.time is not None or (settings.append and before is not None):
+        return settings.time
+    return file.time
 
 
 def is_same(store: AbstractStore, source: Source, text: str, settings: Settings) -> bool:
@@ -105,7 +123,7 @@ def is_same(store: AbstractStore, source: Source, text: str, settings: Settings)
     return len(data) == source.num_bytes and store.text(source.source_id) == data
 
 
-class _Meter:
+class Meter:
     """Tokens of one file as bytes, at the rate of the sources so far; never beyond the file."""
 
     def __init__(

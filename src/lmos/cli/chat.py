@@ -15,6 +15,7 @@ from lmos.cli.options import (
     model_options,
     retrieval_options,
     store_argument,
+    wait_option,
 )
 from lmos.cli.output import is_interactive, note
 from lmos.cli.stores import require_store
@@ -33,6 +34,7 @@ from lmos.errors import LmosError
 )
 @answer_options
 @retrieval_options
+@wait_option
 @model_options
 @json_option
 def chat(
@@ -40,6 +42,7 @@ def chat(
     source: str,
     answering: dict[str, Any],
     retrieval: dict[str, Any],
+    wait: float,
     model: ModelChoice,
     as_json: bool,
 ) -> None:
@@ -60,12 +63,12 @@ def chat(
     """
     require_store(store)
 
-    from lmos.cli.opening import open_session
+    from lmos.cli.opening import open_shared_session
     from lmos.cli.talk import Talk
     from lmos.retriever import RetrievalConfig
 
     config = RetrievalConfig(**retrieval)
-    with open_session(store, model, read_only=False) as session:
+    with open_shared_session(store, model, wait) as session:
         talk = Talk(session, source, config, answering, as_json=as_json)
         if is_interactive():
             note(f"what you tell is remembered in the source {source!r}; /help explains")

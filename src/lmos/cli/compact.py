@@ -7,15 +7,16 @@ from pathlib import Path
 import click
 
 from lmos.cli.helping import HelpfulCommand
-from lmos.cli.options import json_option, store_argument
+from lmos.cli.options import json_option, store_argument, wait_option
 from lmos.cli.output import print_json, size, waiting
-from lmos.cli.stores import require_store
+from lmos.cli.stores import patience, require_store
 
 
 @click.command(cls=HelpfulCommand, short_help="Give unused room back.")
 @store_argument
+@wait_option
 @json_option
-def compact(store: Path, as_json: bool) -> None:
+def compact(store: Path, wait: float, as_json: bool) -> None:
     r"""Write STORE anew without the room that forgotten and replaced text left.
 
     \b
@@ -29,7 +30,7 @@ def compact(store: Path, as_json: bool) -> None:
 
     from lmos.store.sqlite import SQLiteStore
 
-    with SQLiteStore.open(store) as opened, waiting("compacting"):
+    with SQLiteStore.open(store, patience=patience(wait)) as opened, waiting("compacting"):
         before, after = opened.compact()
     if as_json:
         print_json({"bytes_before": before, "bytes_after": after})

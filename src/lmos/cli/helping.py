@@ -14,7 +14,7 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., None])
 _OTHER = "Options"
 _OUTPUT = "Output"
 _HELP = "Help"
-_GROUPS = (_OTHER, "Answer", "Search", "Model", _OUTPUT, _HELP)
+_GROUPS = (_OTHER, "Files", "Answer", "Search", "Model", _OUTPUT, _HELP)
 _SHOWS_ALL = "lmos.shows_all_options"
 
 

@@ -15,10 +15,11 @@ import click
 from lmos import session
 from lmos.cli.options import ModelChoice
 from lmos.cli.output import waiting
+from lmos.cli.stores import patience
 from lmos.errors import ModelError
 from lmos.model import BaseModel
 from lmos.session import Session
-from lmos.store import Manifest
+from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore
 
 
@@ -43,21 +44,56 @@ def load_model(choice: ModelChoice, default: str, default_adapter: str | None = 
 
 
 @contextmanager
-def open_session(path: Path, choice: ModelChoice, *, read_only: bool) -> Iterator[Session]:
+def open_session(
+    path: Path, choice: ModelChoice, *, read_only: bool, wait: float = 0
+) -> Iterator[Session]:
     """A store with its model, until the end of the block.
+
+    Args:
+        path: Of the store.
+        choice: The model that the user named.
+        read_only: Never change it.
+        wait: Seconds to wait while another process writes.
 
     Raises:
         StoreError: Or a kind of it: the store cannot be opened, or is not of this model.
         ModelError: The model cannot be loaded.
     """
-    with SQLiteStore.open(path, read_only=read_only) as store:
-        try:
-            model = load_model(choice, store.manifest.base_model, store.manifest.adapter)
-        except ModelError as error:
-            if _is_named(choice, store.manifest):
-                raise
-            raise ModelError(f"{error}\n{_where_it_was(store.manifest)}") from error
-        yield Session(model, store)
+    with SQLiteStore.open(path, read_only=read_only, patience=patience(wait)) as store:
+        yield session_of(store, choice)
+
+
+@contextmanager
+def open_shared_session(path: Path, choice: ModelChoice, wait: float) -> Iterator[Session]:
+    """A store with its model, which keeps others from writing only while it writes itself.
+
+    Args:
+        path: Of the store.
+        choice: The model that the user named.
+        wait: Seconds for which each change waits while another process writes.
+
+    Raises:
+        StoreError: Or a kind of it: the store cannot be opened, or is not of this model.
+        ModelError: The model cannot be loaded.
+    """
+    with SQLiteStore.open_shared(path, patience(wait)) as store:
+        yield session_of(store, choice)
+
+
+def session_of(store: AbstractStore, choice: ModelChoice) -> Session:
+    """A session of an open store, with the model that was named, or the store's own.
+
+    Raises:
+        StoreMismatch: The store is not of this model.
+        ModelError: The model cannot be loaded.
+    """
+    try:
+        model = load_model(choice, store.manifest.base_model, store.manifest.adapter)
+    except ModelError as error:
+        if _is_named(choice, store.manifest):
+            raise
+        raise ModelError(f"{error}\n{_where_it_was(store.manifest)}") from error
+    return Session(model, store)
 
 
 def _is_named(choice: ModelChoice, manifest: Manifest) -> bool:

@@ -99,6 +99,18 @@ def explain_option(command: _Command) -> _Command:
     return option("--explain", group="Output", is_flag=True, help=text)(command)
 
 
+def wait_option(command: _Command) -> _Command:
+    """How many seconds to wait for another process that writes to the store."""
+    return option(
+        "--wait",
+        type=parameters.duration,
+        default="30",
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait while another process writes to STORE.",
+    )(command)
+
+
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """Which model reads and writes the store; passed on as one `ModelChoice`, `model`."""
 

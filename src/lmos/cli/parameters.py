@@ -46,6 +46,17 @@ def seed(text: str) -> int:
     return value
 
 
+def duration(text: str) -> float:
+    """A number of seconds to wait, 0 for none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise click.BadParameter(f"expected a number of seconds, 0 to not wait, got {text!r}")
+    return seconds
+
+
 def label(text: str) -> tuple[str, str]:
     """`key=value` to both; the value may be empty or hold further `=`."""
     key, equals, value = text.partition("=")

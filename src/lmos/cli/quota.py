@@ -8,16 +8,17 @@ import click
 
 from lmos.cli import parameters
 from lmos.cli.helping import HelpfulCommand
-from lmos.cli.options import json_option, store_argument
+from lmos.cli.options import json_option, store_argument, wait_option
 from lmos.cli.output import print_json, size
-from lmos.cli.stores import require_store
+from lmos.cli.stores import patience, require_store
 
 
 @click.command(cls=HelpfulCommand, short_help="Limit the size of a store.")
 @store_argument
 @click.argument("limit", type=parameters.byte_limit, metavar="SIZE")
+@wait_option
 @json_option
-def quota(store: Path, limit: int, as_json: bool) -> None:
+def quota(store: Path, limit: int, wait: float, as_json: bool) -> None:
     r"""Keep STORE from growing beyond SIZE: bytes, 500MB, 2GB, or none for no limit.
 
     \b
@@ -33,7 +34,7 @@ def quota(store: Path, limit: int, as_json: bool) -> None:
     from lmos.store.sqlite import SQLiteStore
 
     max_bytes = None if limit == parameters.NO_LIMIT else limit
-    with SQLiteStore.open(store) as opened:
+    with SQLiteStore.open(store, patience=patience(wait)) as opened:
         opened.set_quota(max_bytes)
     if as_json:
         print_json({"max_bytes": max_bytes})

@@ -7,16 +7,23 @@ from pathlib import Path
 import click
 
 from lmos.cli.helping import HelpfulCommand
-from lmos.cli.options import ModelChoice, json_option, model_options, store_argument
+from lmos.cli.options import (
+    ModelChoice,
+    json_option,
+    model_options,
+    store_argument,
+    wait_option,
+)
 from lmos.cli.output import count, note, print_json, printable, progress_bar
-from lmos.cli.stores import require_store
+from lmos.cli.stores import patience, require_store
 
 
 @click.command(cls=HelpfulCommand, short_help="Rebuild a store with another model.")
 @store_argument
+@wait_option
 @model_options
 @json_option
-def reencode(store: Path, model: ModelChoice, as_json: bool) -> None:
+def reencode(store: Path, wait: float, model: ModelChoice, as_json: bool) -> None:
     r"""Rebuild STORE with another model, from the text that it holds.
 
     \b
@@ -40,7 +47,7 @@ def reencode(store: Path, model: ModelChoice, as_json: bool) -> None:
     adapter = manifest.adapter if model.name is None else None
     base_model = load_model(model, manifest.base_model, adapter)
     with progress_bar("reencoding", num_bytes) as advance:
-        sources = rebuild(store, base_model, advance)
+        sources = rebuild(store, base_model, advance, patience(wait))
     if as_json:
         tokens = sum(source.num_tokens for source in sources)
         print_json({"model": base_model.name, "sources": len(sources), "tokens": tokens})

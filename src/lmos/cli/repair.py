@@ -9,17 +9,24 @@ import click
 
 from lmos.cli.failures import FAILED
 from lmos.cli.helping import HelpfulCommand
-from lmos.cli.options import ModelChoice, json_option, model_options, store_argument
+from lmos.cli.options import (
+    ModelChoice,
+    json_option,
+    model_options,
+    store_argument,
+    wait_option,
+)
 from lmos.cli.output import print_json, printable, waiting
-from lmos.cli.stores import require_store
+from lmos.cli.stores import patience, require_store
 
 
 @click.command(cls=HelpfulCommand, short_help="Make a damaged store whole.")
 @store_argument
 @click.option("--forget-lost", is_flag=True, help="Forget the sources whose text is damaged.")
+@wait_option
 @model_options
 @json_option
-def repair(store: Path, forget_lost: bool, model: ModelChoice, as_json: bool) -> None:
+def repair(store: Path, forget_lost: bool, wait: float, model: ModelChoice, as_json: bool) -> None:
     r"""Find what is damaged in STORE and make it again from the text that STORE holds.
 
     \b
@@ -44,7 +51,7 @@ def repair(store: Path, forget_lost: bool, model: ModelChoice, as_json: bool) ->
     adapter = manifest.adapter if model.name is None else None
     base_model = load_model(model, manifest.base_model, adapter)
     with waiting("repairing"):
-        done = make_whole(store, base_model, forget_lost=forget_lost)
+        done = make_whole(store, base_model, forget_lost=forget_lost, patience=patience(wait))
     is_whole = forget_lost or not done.lost
     if as_json:
         lists = {"faults": done.faults, "rebuilt": done.rebuilt, "lost": done.lost}

@@ -5,25 +5,28 @@ Knows the pool and what files were found. Does not know the command line.
 
 from __future__ import annotations
 
-import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lmos.builder import SourceText
-from lmos.cli.adding import Outcome, Settings, is_same
-from lmos.cli.inputs import InputFile, read_text
+from lmos.cli.adding import Outcome, Settings, is_same, text_of, time_of
 from lmos.cli.options import ModelChoice
+from lmos.cli.stores import patience
+from lmos.errors import DataError
 from lmos.scaleout import CompressorPool
 from lmos.store import AbstractStore
 from lmos.store.sqlite import SQLiteStore
+from lmos.textfiles import TextFile
 
 
 def iter_scaled_outcomes(
     path: Path,
     address: str,
     model: ModelChoice,
-    files: Sequence[InputFile],
+    wait: float,
+    files: Sequence[TextFile],
     settings: Settings,
+    skip: Callable[[DataError], None],
     advance: Callable[[float], None],
 ) -> Iterator[Outcome]:
     """Add files; each is durable when its outcome is yielded. Those that did not change come first.
@@ -32,18 +35,24 @@ def iter_scaled_outcomes(
         path: Of the store; this process is its one writer.
         address: Of a Ray cluster, or `local`.
         model: The store's own unless named.
+        wait: Seconds to wait while another process writes.
         files: Checked before.
         settings: For all of them.
+        skip: Told of a file that has changed since it was checked, and cannot be added any more.
         advance: Told how many bytes were added.
 
     Raises:
         ConfigError: Ray is not installed, or there is no cluster at the address.
     """
-    with SQLiteStore.open(path) as store:
+    with SQLiteStore.open(path, patience=patience(wait)) as store:
         changed = []
         for file in files:
             source = store.find_source(file.name)
-            text = read_text(file.path, settings.max_bytes)
+            try:
+                text = text_of(file, settings)
+            except DataError as error:
+                skip(error)
+                continue
             if source is None or not is_same(store, source, text, settings):
                 changed.append(file)
                 continue
@@ -59,17 +68,15 @@ def iter_scaled_outcomes(
 def _iter_added(
     store: AbstractStore,
     pool: CompressorPool,
-    files: Sequence[InputFile],
+    files: Sequence[TextFile],
     settings: Settings,
     advance: Callable[[float], None],
 ) -> Iterator[Outcome]:
-    texts = (
-        SourceText(file.name, read_text(file.path, settings.max_bytes).encode()) for file in files
-    )
+    texts = (SourceText(file.name, text_of(file, settings).encode()) for file in files)
     for file, (text, patch) in zip(files, pool.patches(texts), strict=True):
-        is_new = store.find_source(text.name) is None
-        time = clock.time() if is_new and settings.time is None else settings.time
+        before = store.find_source(text.name)
+        time = time_of(file, before, settings)
         source = store.put_source(text.name, patch, time=time, metadata=settings.labels)
         advance(file.num_bytes)
-        action = "added" if is_new else "updated"
+        action = "added" if before is None else "updated"
         yield Outcome(text.name, action, source.num_tokens, source.num_bytes)

@@ -20,7 +20,7 @@ class Talk:
     """One talk, line by line.
 
     Args:
-        session: Open for writing.
+        session: Open for writing, or shared.
         source: That statements are appended to.
         config: How to retrieve.
         answering: How to answer, by the names of `Session.ask`.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -121,6 +121,16 @@ class AbstractStore(abc.ABC):
         May be nested. Reads alone: a change inside is refused where it would not be seen.
         """
 
+    def writing(self) -> AbstractContextManager[None]:
+        """Until the block ends, nobody else writes: what is read in it is true when it is changed.
+
+        May be nested. Each change is alone by itself; what is read for one belongs in the block.
+
+        Raises:
+            StoreLocked: Somebody else writes, and went on for too long.
+        """
+        return nullcontext()
+
     @abc.abstractmethod
     def changes(self) -> AbstractContextManager[None]:
         """All changes until the block ends are one: durable at its end, or undone if it raises."""
@@ -171,6 +181,28 @@ class AbstractStore(abc.ABC):
             StoreError: The patch does not fit the source, or the result would not be a tree.
             StoreLocked: Another process writes.
             StoreFull: No room; nothing was written.
+        """
+
+    @abc.abstractmethod
+    def relabel_source(
+        self,
+        name: str,
+        new_name: str | None = None,
+        *,
+        time: float | None = None,
+        metadata: Mapping[str, str] = {},
+    ) -> Source:
+        """Give a source another name, time or labels; text, nodes and id stay.
+
+        Args:
+            name: Of the source.
+            new_name: Replaces the name unless `None`.
+            time: Replaces the source's time unless `None`.
+            metadata: Replaces the source's labels unless empty.
+
+        Raises:
+            SourceNotFound: There is none of that name.
+            StoreError: Another source has the new name.
         """
 
     @abc.abstractmethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -151,6 +151,23 @@ class MemoryStore(AbstractStore):
             record.source.source_id, tree.windows[patch.window_start :], patch.windows
         )
         self._next_source_id = max(self._next_source_id, record.source.source_id + 1)
+        self._version += 1
+        return record.source
+
+    def relabel_source(
+        self,
+        name: str,
+        new_name: str | None = None,
+        *,
+        time: float | None = None,
+        metadata: Mapping[str, str] = {},
+    ) -> Source:
+        source_id = self.source(name).source_id
+        tree = self._trees[source_id]
+        record = tree.record.labelled(time, metadata)
+        if new_name is not None and new_name != name:
+            record = record.renamed(new_name, self.find_source(new_name) is not None)
+        self._trees[source_id] = replace(tree, record=record)
         self._version += 1
         return record.source
 

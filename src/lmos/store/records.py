@@ -39,7 +39,7 @@ class SourceRecord:
             StoreError: The name is empty or not text.
         """
         if not is_name(name):
-            raise StoreError(f"expected a name of one or more Unicode characters, got {name!r}")
+            raise not_a_name(name)
         none = (0,) * num_levels
         return cls(Source(source_id, name, None, {}, 0, 0, none), 0, none)
 
@@ -59,6 +59,18 @@ class SourceRecord:
             metadata=dict(metadata or self.source.metadata),
         )
         return replace(self, source=source)
+
+    def renamed(self, name: str, is_taken: bool) -> SourceRecord:
+        """With another name.
+
+        Raises:
+            StoreError: It is taken, empty or not text.
+        """
+        if not is_name(name):
+            raise not_a_name(name)
+        if is_taken:
+            raise StoreError(f"the store has a source named {name!r} already; choose another name")
+        return replace(self, source=replace(self.source, name=name))
 
     def iter_root_runs(self) -> Iterator[tuple[int, int, int, int]]:
         """Nodes without a parent as runs `(source_id, level, start, stop)`, level by level."""
@@ -96,6 +108,11 @@ def is_name(name: str) -> bool:
         return bool(name.encode())
     except UnicodeEncodeError:
         return False
+
+
+def not_a_name(name: str) -> StoreError:
+    """The error for a name that no source can have."""
+    return StoreError(f"expected a name of one or more Unicode characters, got {name!r}")
 
 
 def no_source_named(name: str, known: Iterable[str]) -> SourceNotFound:

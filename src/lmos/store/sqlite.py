@@ -20,7 +20,7 @@ import apsw
 from jaxtyping import Float
 from torch import Tensor
 
-from lmos.errors import StoreCorrupt, StoreError, StoreFull
+from lmos.errors import StoreCorrupt, StoreError, StoreFull, StoreMismatch
 from lmos.nodes import NodeId, NodeIds, Source, Span
 from lmos.store import tables
 from lmos.store.audit import find_store_faults
@@ -58,7 +58,7 @@ from lmos.store.records import (
     no_source_named,
     no_source_with_id,
 )
-from lmos.store.writer import WriterLock
+from lmos.store.writer import Patience, WriterLock
 
 _READ, _WRITE = "BEGIN", "BEGIN IMMEDIATE"
 
@@ -77,6 +77,7 @@ class SQLiteStore(AbstractStore):
         self._path = str(path)
         self._db = db
         self._writer = writer
+        self._sharing: Patience | None = None
         self._lock = RLock()
         with store_errors(self._path, db):
             self._manifest = Manifest.from_json(tables.read_head(db).manifest)
@@ -112,16 +113,23 @@ class SQLiteStore(AbstractStore):
             return store
 
     @classmethod
-    def open(cls, path: str | PathLike[str], *, read_only: bool = False) -> SQLiteStore:
+    def open(
+        cls,
+        path: str | PathLike[str],
+        *,
+        read_only: bool = False,
+        patience: Patience | None = None,
+    ) -> SQLiteStore:
         """Open a store.
 
         Args:
             path: Of the file.
             read_only: Never change it; any number of processes may, beside one that writes.
+            patience: How long to wait while another process has it open for writing.
 
         Raises:
             StoreNotFound: There is nothing at the path.
-            StoreLocked: Another process has it open for writing.
+            StoreLocked: Another process has it open for writing, and went on for too long.
             StoreCorrupt: The file is damaged, or not a context store.
             StoreMismatch: It has a newer format.
             StoreError: It cannot be read, or (unless `read_only`) not be written.
@@ -129,7 +137,7 @@ class SQLiteStore(AbstractStore):
         path = Path(path)
         with store_errors(str(path)), ExitStack() as undo:
             require_store(path)
-            writer = None if read_only else WriterLock(path)
+            writer = None if read_only else WriterLock(path, patience)
             if writer is not None:
                 undo.callback(writer.release)
             connect = connect_to_read if read_only else connect_to_write
@@ -137,6 +145,32 @@ class SQLiteStore(AbstractStore):
             store = cls(path, db, writer)
             undo.pop_all()
             return store
+
+    @classmethod
+    def open_shared(
+        cls, path: str | PathLike[str], patience: Patience | None = None
+    ) -> SQLiteStore:
+        """Open a store to read it and to change it now and then, beside others that do so too.
+
+        Others are kept from writing during a change alone, see `writing`; between changes it is
+        open read-only.
+
+        Args:
+            path: Of the file.
+            patience: How long each change waits while another process writes.
+
+        Raises:
+            StoreError: Or a kind of it, as `open` does.
+        """
+        patience = patience or Patience()
+        try:
+            store = cls.open(path, read_only=True)
+        except StoreMismatch:
+            # Perhaps it has an older format, which is changed when it is opened for writing.
+            cls.open(path, patience=patience).close()
+            store = cls.open(path, read_only=True)
+        store._sharing = patience
+        return store
 
     @property
     def manifest(self) -> Manifest:
@@ -161,6 +195,23 @@ class SQLiteStore(AbstractStore):
                 # The first read fixes what all others see.
                 tables.read_head(self._db)
             yield
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        with self._lock:
+            if self._sharing is None or self._writer is not None:
+                yield
+                return
+            reading = self._db
+            with store_errors(self._path, reading):
+                self._require_no_snapshot()
+                self._writer = WriterLock(self.path, self._sharing)
+            try:
+                with store_errors(self._path, reading):
+                    self._use(connect_to_write(self.path))
+                yield
+            finally:
+                self._end_writing(reading)
 
     @contextmanager
     def changes(self) -> Iterator[None]:
@@ -219,13 +270,30 @@ class SQLiteStore(AbstractStore):
             self._require_quota(bytes_before)
         return after.source
 
-    def delete_source(self, name: str) -> None:
+    def relabel_source(
+        self,
+        name: str,
+        new_name: str | None = None,
+        *,
+        time: float | None = None,
+        metadata: Mapping[str, str] = {},
+    ) -> Source:
         with self._transaction(_WRITE) as db:
             head = tables.read_head(db)
-            tables.delete_source(db, _source_named(db, name).source.source_id)
+            record = _source_named(db, name).labelled(time, metadata)
+            if new_name is not None and new_name != name:
+                record = record.renamed(new_name, _find_named(db, new_name) is not None)
             tables.write_head(db, replace(head, version=head.version + 1))
-        # The write-ahead log still holds the text.
-        with self._lock:
+            tables.write_source(db, record)
+        return record.source
+
+    def delete_source(self, name: str) -> None:
+        with self.writing():
+            with self._transaction(_WRITE) as db:
+                head = tables.read_head(db)
+                tables.delete_source(db, _source_named(db, name).source.source_id)
+                tables.write_head(db, replace(head, version=head.version + 1))
+            # The write-ahead log still holds the text.
             self._empty_log()
 
     def set_quota(self, max_bytes: int | None) -> None:
@@ -236,8 +304,8 @@ class SQLiteStore(AbstractStore):
         """
         if max_bytes is not None and max_bytes < 0:
             raise StoreError(f"expected a size in bytes or None, got {max_bytes}")
-        manifest = replace(self._manifest, max_bytes=max_bytes)
         with self._transaction(_WRITE) as db:
+            manifest = replace(self._manifest, max_bytes=max_bytes)
             tables.write_head(db, replace(tables.read_head(db), manifest=manifest.to_json()))
         self._manifest = manifest
 
@@ -253,7 +321,7 @@ class SQLiteStore(AbstractStore):
         Raises:
             StoreFull: No room; the store is as it was.
         """
-        with self._lock, store_errors(self._path, self._db):
+        with self._lock, self.writing(), store_errors(self._path, self._db):
             self._require_no_snapshot()
             before = self._file_bytes()
             self._db.execute("VACUUM")
@@ -363,6 +431,25 @@ class SQLiteStore(AbstractStore):
     def __enter__(self) -> SQLiteStore:
         return self
 
+    def _use(self, db: apsw.Connection) -> None:
+        """Go on with another connection to the file, on which others have written meanwhile."""
+        self._db = db
+        self._cache.reset()
+        manifest = Manifest.from_json(tables.read_head(db).manifest)
+        self._manifest.require_same(manifest)
+        self._manifest = manifest
+
+    def _end_writing(self, reading: apsw.Connection) -> None:
+        writing, self._db = self._db, reading
+        writer, self._writer = self._writer, None
+        self._cache.reset()
+        try:
+            if writing is not reading:
+                writing.close()
+        finally:
+            if writer is not None:
+                writer.release()
+
     def _require_no_snapshot(self) -> None:
         if self._db.in_transaction:
             raise StoreError(f"{self._path}: a snapshot is being read; change it after")
@@ -405,7 +492,8 @@ class SQLiteStore(AbstractStore):
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[apsw.Connection]:
         """All of what happens inside, or nothing; joins a snapshot or changes that are open."""
-        with self._lock, store_errors(self._path, self._db):
+        alone = self.writing() if begin == _WRITE else nullcontext()
+        with self._lock, alone, store_errors(self._path, self._db):
             if self._db.in_transaction:
                 if begin == _WRITE and not self._is_changing:
                     self._require_no_snapshot()

@@ -1,0 +1,99 @@
+"""Options that say which files are taken, as a decorator, and what is told of those that are not.
+
+Knows names, help and defaults. Does not look at any file.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from lmos.cli.helping import option
+from lmos.cli.output import printable
+from lmos.errors import DataError, LmosError
+from lmos.folders import Choice
+from lmos.textfiles import MEGABYTE
+
+
+@dataclass(frozen=True)
+class Taking:
+    """What is taken of what the user named.
+
+    Attributes:
+        choice: Which files of a folder.
+        max_bytes: Most bytes in a file.
+        strict: Whether the first file that cannot be read ends the command.
+    """
+
+    choice: Choice
+    max_bytes: int
+    strict: bool
+
+    def skip(self, problems: list[str], error: LmosError) -> None:
+        """Tell of a file that cannot be taken, and go on without it.
+
+        Raises:
+            DataError: With `strict`.
+        """
+        if self.strict:
+            raise DataError(f"{error}; stopped there, what was done before it stays") from error
+        problems.append(str(error))
+        tell_skipped(str(error))
+
+
+def tell_skipped(problem: str) -> None:
+    """Name a file that is not taken, on standard error."""
+    click.echo(f"skipped {printable(problem)}", err=True)
+
+
+def file_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Which files to take; passed on as one `Taking`, `taking`."""
+
+    @option(
+        "--include",
+        group="Files",
+        multiple=True,
+        metavar="PATTERN",
+        help="Only files of folders like '*.org'; repeatable.",
+    )
+    @option(
+        "--exclude",
+        group="Files",
+        multiple=True,
+        metavar="PATTERN",
+        help="No files or folders like 'drafts'; repeatable.",
+    )
+    @option(
+        "--max-mb",
+        group="Files",
+        type=click.FloatRange(min=0, min_open=True),
+        default=32.0,
+        metavar="N",
+        help="Largest file, in megabytes.  [default: 32]",
+    )
+    @option(
+        "--strict",
+        group="Files",
+        is_flag=True,
+        help="Skip no file: stop at one that cannot be read.",
+    )
+    @functools.wraps(command)
+    def with_taking(
+        *args: Any,
+        include: tuple[str, ...],
+        exclude: tuple[str, ...],
+        max_mb: float,
+        strict: bool,
+        **rest: Any,
+    ) -> None:
+        for pattern in (*include, *exclude):
+            if not pattern.strip("./ "):
+                raise click.UsageError(f"expected a pattern like '*.org', got {pattern!r}")
+        taking = Taking(Choice(include, exclude), int(max_mb * MEGABYTE), strict)
+        command(*args, taking=taking, **rest)
+
+    return with_taking
