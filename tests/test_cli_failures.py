@@ -414,6 +414,7 @@ def test_a_store_of_another_model_is_refused(
         error = failure(name, store, *arguments, stdin="text")
         assert "error: the store was written by another model:" in error
         assert "base_hash" in error
+        assert f"you brought {str(other)!r}" in error
     assert store.read_bytes() == before
 
 

@@ -19,13 +19,13 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "lmos"
 # A file may import what stands above it, never what stands below. A folder is one layer.
 LAYERS = """
-errors nodes fingerprint prompts released kinds
-tokens confidence decoding pretrained selfcheck textfiles
-masks scoring segments folders
+errors nodes fingerprint prompts formats content kinds
+tokens confidence decoding pretrained selfcheck textfiles modelcache conversion released
+masks scoring segments heads lowrank folders
 adapter attention transformer model
 store
-excerpts
-borders compressor reuse scorers
+excerpts reading
+borders compressor reuse scorers levels
 builder recheck keyindex strategies retriever
 generation citations absence
 answers
@@ -35,11 +35,12 @@ training
 cli server
 """.split()
 ONLY_IMPORTERS = {
-    "transformers": {"model", "attention"},
+    "transformers": {"model", "attention", "conversion"},
+    "gguf": {"conversion"},
     "peft": {"model"},
     "accelerate": {"training"},
     "apsw": {"store"},
-    "tokenizers": {"tokens", "training"},
+    "tokenizers": {"tokens", "conversion", "training"},
     "faiss": {"keyindex"},
     "ray": {"scaleout"},
     "click": {"cli"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from architectures import ARCHITECTURES, TEXT, UNUSABLE, write_tokenizer
 from building import generated_ids
@@ -625,7 +626,21 @@ def test_an_adapter_of_another_base_model_is_refused(
 ) -> None:
     llama.save_adapter(tmp_path)
     other = BaseModel.from_config(ARCHITECTURES["llama"], tokenizer_folder, seed=9)
-    with pytest.raises(ModelError, match="trained on another base model"):
+    with pytest.raises(ModelError, match=f"trained on another base model, {llama.name} "):
+        other.load_adapter(tmp_path)
+
+
+def test_an_adapter_from_before_bases_were_named_says_its_hash(
+    llama: BaseModel, tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    llama.save_adapter(tmp_path)
+    path = tmp_path / "lmos_adapter.json"
+    header = json.loads(path.read_text())
+    del header["trained_on_name"]
+    path.write_text(json.dumps(header))
+    llama.load_adapter(tmp_path)
+    other = BaseModel.from_config(ARCHITECTURES["llama"], tokenizer_folder, seed=9)
+    with pytest.raises(ModelError, match=rf"another base model \(weights {llama.base_hash[:12]}"):
         other.load_adapter(tmp_path)
 
 
@@ -641,6 +656,82 @@ def test_an_adapter_of_another_shape_is_refused(
 def test_a_scoring_layer_beyond_the_model_is_refused(llama: BaseModel) -> None:
     with pytest.raises(ModelError, match="scoring layer below 3"):
         llama.new_adapter(scoring_layer=3)
+
+
+def test_an_ordinary_model_of_transformers_can_be_wrapped(model_folders: dict[str, Path]) -> None:
+    for folder in (model_folders["llama"], model_folders["gpt2"]):
+        theirs, tokenizer = plain_model(folder, "sdpa"), AutoTokenizer.from_pretrained(folder)
+        ours, expected = BaseModel(theirs, tokenizer, "mine"), BaseModel.from_pretrained(folder)
+        x_BTD = expected.embed(some_ids()).detach()
+        assert ours.base_hash == expected.base_hash
+        assert ours.name == "mine"
+        assert torch.equal(ours.forward(x_BTD), expected.forward(x_BTD))
+        ours.attention(x_BTD, None, None, layer=1)
+        assert not tokenizer.backend_tokenizer.encode_special_tokens
+
+
+def test_an_ordinary_model_that_cannot_be_used_is_refused(tokenizer_folder: Path) -> None:
+    config = AutoConfig.for_model(**UNUSABLE["falcon"][0])
+    module = AutoModelForCausalLM.from_config(config)
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    with pytest.raises(ModelError, match=r"mine .* cannot be used: .* 0 call"):
+        BaseModel(module, tokenizer, "mine")
+
+
+def test_a_model_of_the_hub_is_taken_as_it_was_asked_for(
+    llama: BaseModel, llama_folder: Path, tmp_path: Path
+) -> None:
+    stored = tmp_path / "models--org--tiny"
+    shutil.copytree(llama_folder, stored / "snapshots" / ("a" * 40))
+    (stored / "refs").mkdir()
+    (stored / "refs" / "second").write_text("a" * 40)
+    options: dict[str, Any] = {"cache_dir": tmp_path, "local_files_only": True, "token": False}
+    model = BaseModel.from_pretrained("org/tiny", revision="second", **options)
+    assert model.base_hash == llama.base_hash
+    with pytest.raises(ModelError, match="org/tiny"):
+        BaseModel.from_pretrained("org/tiny", revision="third", **options)
+
+
+def test_a_device_map_takes_the_place_of_a_device(llama: BaseModel, llama_folder: Path) -> None:
+    model = BaseModel.from_pretrained(llama_folder, device_map={"": "cpu"})
+    assert model.base_hash == llama.base_hash
+    with pytest.raises(ModelError, match="anywhere"):
+        BaseModel.from_pretrained(llama_folder, device_map="anywhere")
+    with pytest.raises(ConfigError, match="device and device_map"):
+        BaseModel.from_pretrained(llama_folder, device="cpu", device_map="auto")
+
+
+def test_every_token_that_ends_is_known(llama: BaseModel) -> None:
+    assert llama.stop_ids == {llama.end_id}
+    llama.module.generation_config.eos_token_id = [5, 7]
+    assert llama.stop_ids == {llama.end_id, 5, 7}
+    llama.module.generation_config.eos_token_id = 9
+    assert llama.stop_ids == {llama.end_id, 9}
+    llama.module.generation_config.eos_token_id = None
+    assert llama.stop_ids == {llama.end_id}
+
+
+def test_a_talk_is_told_as_the_template_says(llama_folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(llama_folder)
+    llama = BaseModel(plain_model(llama_folder), tokenizer, "mine")
+    messages = [{"role": "user", "content": "the dog"}]
+    assert llama.render_chat(messages) is None
+    tokenizer.chat_template = (
+        "{% for message in messages %}{{ message['content'] }}<|end|>{% endfor %}"
+        "{% if add_generation_prompt %}answer:{% endif %}"
+    )
+    told = llama.render_chat(messages)
+    assert told == "the dog<|end|>answer:"
+    end = llama.end_id
+    assert llama.encode_control(told) == [
+        *llama.encode("the dog").ids,
+        end,
+        *llama.encode("answer:").ids,
+    ]
+    assert end not in llama.encode(told).ids
+    tokenizer.chat_template = "{{ raise_exception('roles must alternate') }}"
+    with pytest.raises(ModelError, match=r"chat template of mine .*roles must alternate"):
+        llama.render_chat(messages)
 
 
 def test_a_device_that_is_not_there_is_refused(llama_folder: Path) -> None:
