@@ -118,7 +118,9 @@ def keeping_piped_text(store: Path, inputs: Inputs) -> Iterator[None]:
         number, kept = tempfile.mkstemp(".txt", f"{store.stem}-piped-", store.parent)
         with open(number, "w", encoding="utf-8", newline="") as file:
             file.writelines(each.text or "" for each in piped)
-        raise StoreLocked(f"{error}. What was piped is kept in {kept}: add that file") from error
+        raise StoreLocked(
+            f"{error}. What was piped is kept in {kept}: add that file with the same options"
+        ) from error
 
 
 def _look_at(typed: str, choice: Choice, max_bytes: int) -> FolderTexts | TextFile:

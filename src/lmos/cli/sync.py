@@ -107,12 +107,15 @@ def _make_equal(
     start = clock.perf_counter()
     with SQLiteStore.open_shared(store, patience(wait)) as opened:
         plan, version = _plan(opened, report.texts), opened.version
-        if plan.is_drastic and not yes:
+        is_agreed = yes or not plan.is_drastic
+        if not is_agreed:
             # Others may write while the user thinks.
             _ask(plan, folder)
         with opened.writing() if plan.steps else nullcontext():
             if opened.version != version:
                 plan = _plan(opened, report.texts)
+                if plan.is_drastic and is_agreed and not yes:
+                    _ask(plan, folder)
             try:
                 _carry_out(plan, opened, report, taking, model)
             except KeyboardInterrupt:

@@ -30,6 +30,10 @@ _SILENT_SECONDS = 1.0
 _MAX_COMMAND_CHARS = 200
 
 
+def _tell_nobody(_: str) -> None:
+    """Wait in silence."""
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long to wait for another writer.
@@ -40,7 +44,7 @@ class Patience:
     """
 
     seconds: float = 0.0
-    tell: Callable[[str], None] = lambda _: None
+    tell: Callable[[str], None] = _tell_nobody
 
 
 class WriterLock:
