@@ -39,7 +39,7 @@ NEVER_LAST = _words(
     """
     vs ca approx cf viz vgl evtl ggf inkl exkl bzw bzgl zzgl abzgl sog resp tel ebd insb einschl
     gegr geb verh hrsg eds e.g i.e z.b d.h p.ex u.a i.d.r s.o s.u v.a m.a.w d.w.z n.b bijv incl
-    excl c.f p.e p.ej por.ej u.u i.a z.t z.hd
+    excl c.f p.e p.ej por.ej u.u i.a z.t z.hd av avda pza ctra
     """
 )
 """No sentence ends with these."""
@@ -48,7 +48,7 @@ SOMETIMES_LAST = _words(
     """
     etc usw inc ltd co corp llc bros jr sr esq dept univ assn ave blvd rd hwy sq ecc enz cie gmbh
     bldg mgmt govt est ext hrs hr min sec wk yr mo lb lbs oz gal ft ed u.s u.k a.m p.m ph.d u.s.w
-    o.g a.c d.c b.c a.d str pl tsd mio mrd jh jhd av avda pza ctra incl
+    o.g a.c d.c b.c a.d str pl tsd mio mrd jh jhd
     """
 )
 """In lower case or with a number the sentence goes on; with a capital it mostly does not."""
@@ -79,6 +79,18 @@ WEEKDAYS = _words(
     mon tue tues wed thu thur thurs fri sat sun
     """
 )
+
+DATE_WORDS = (
+    MONTHS
+    | WEEKDAYS
+    | _words(
+        """
+        the le am den der el il on op o of de di del day week tag woche jour semaine día semana
+        giorno dag dia morning afternoon evening night st nd rd th er a p m pm
+        """
+    )
+)
+"""All words that a date has."""
 
 STARTERS = _words(
     """
