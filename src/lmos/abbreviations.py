@@ -26,7 +26,7 @@ PLACES = _words("st ste mt ft")
 
 BEFORE_NUMBERS = _words(
     """
-    no nos nr nrn p pp pg vol vols fig figs art arts sec ch chap cap par para eq ex exx tab abb abs
+    no nos nr nrn p pp pg vol vols fig figs art arts sec ch chap cap abt par para eq ex exx tab abb abs
     kap bd bde ziff s núm num nº pág págs pag pagg vgl al ann app rm apt bldg lot pl ed
     jan feb mar apr jun jul aug sep sept oct nov dec jän mär mrz okt dez janv févr fevr avr juil déc
     ene abr ago dic genn febbr magg giu giugn lug sett ott mrt fev mon tue tues thu thur thurs fri
@@ -39,7 +39,7 @@ NEVER_LAST = _words(
     """
     vs ca approx cf viz vgl evtl ggf inkl exkl bzw bzgl zzgl abzgl sog resp tel ebd insb einschl
     gegr geb verh hrsg eds e.g i.e z.b d.h p.ex u.a i.d.r s.o s.u v.a m.a.w d.w.z n.b bijv incl
-    excl c.f p.e p.ej por.ej u.u i.a z.t z.hd av avda pza ctra
+    excl c.f p.e p.ej por.ej u.u i.a z.t z.hd tsd mio mrd sig dott avv geom sra srta op av avda pza ctra
     """
 )
 """No sentence ends with these."""
@@ -48,7 +48,7 @@ SOMETIMES_LAST = _words(
     """
     etc usw inc ltd co corp llc bros jr sr esq dept univ assn ave blvd rd hwy sq ecc enz cie gmbh
     bldg mgmt govt est ext hrs hr min sec wk yr mo lb lbs oz gal ft ed u.s u.k a.m p.m ph.d u.s.w
-    o.g a.c d.c b.c a.d str pl tsd mio mrd jh jhd
+    o.g a.c d.c b.c a.d str pl jh jhd
     """
 )
 """In lower case or with a number the sentence goes on; with a capital it mostly does not."""

@@ -33,7 +33,8 @@ END = rf"[{re.escape(_MARKS)}]+{_CLOSERS}\s+|[{_WIDE_MARKS}]+{_CLOSERS}\s*"
 _OPENERS = "\"'“”„‚‘’«‹»›([{¿¡*_「『（"  # noqa: RUF001
 _NEXT = re.compile(rf"[{re.escape(_OPENERS)}]*([\w'’-]*)")  # noqa: RUF001
 _ROMAN = re.compile(r"[IVXLC]+$")
-_INITIALS = re.compile(r"(?:\w\.)+\w$")
+_ELISION = re.compile(r"^[^\W\d_]{1,2}['’]")  # noqa: RUF001
+_INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]$")
 _DAYS = MONTHS | WEEKDAYS
 _IN_PARTS = NEVER_LAST | SOMETIMES_LAST
 _CLOSING = SOMETIMES_LAST - {"u.s", "u.k"}
@@ -133,17 +134,20 @@ def _is_numbered(last: str, word: str) -> bool:
 
 
 def _ends_word(last: str, previous: str, word: str, is_whole: bool) -> bool | None:
+    # "l'art. 5" is an article too.
+    last = _ELISION.sub("", last)
     key = last.lower()
     if key in TITLES and (last[0].isupper() or not _has_vowel(key)):
         return _ends_title(key, word, is_whole)
     if key in NEVER_LAST or _is_numbered(last, word):
         return False
-    if key in SOMETIMES_LAST or _INITIALS.match(last):
-        return _ends_abbreviation(key, word, is_whole)
     if key in BEFORE_NUMBERS and _ROMAN.match(word):
         # "vol. II", but "In vol. I read of it."
         return word == "I" if is_whole else None
+    if key in SOMETIMES_LAST or _INITIALS.match(last):
+        return _ends_abbreviation(key, word, is_whole)
     is_short = key in BEFORE_NUMBERS - {"no"} or _looks_cut(last, previous)
+    is_short = is_short or _ROMAN.match(last) is not None
     return not (word[0].islower() and is_short)
 
 

@@ -187,8 +187,8 @@ class _Cutter:
         if self._is_open:
             return len(self._text)
         self.kind = Kind.PROSE
-        if "\n" in self._text[self._body :]:
-            self._body += len(line) + 1
+        below = self._skip_space(self._body + len(line))
+        self._body = below if below < len(self._text) else self._body
         return None
 
     def _skip_space(self, place: int) -> int:
