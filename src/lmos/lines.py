@@ -147,6 +147,7 @@ _DATE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _WIDE_DATE = re.compile(rf"(?:{_MONTH}{_YEAR}?|\d{{4}}(?:-\d\d)?)[.:,]?\s*$", re.IGNORECASE)
+_HOUR = re.compile(rf"{_CLOCK}[.:,]?\s*$", re.IGNORECASE)
 _BOLD = re.compile(r"(\*\*|__)(?=\S)(?:(?!\1)[^\n])+\1[.:]?\s*$")
 _NUMBER = re.compile(
     r"\(?(?:\d{1,3}(?:\.\d{1,3})*|[A-Za-z]|[ivxIVX]{1,5})[.):]\)?\s*$|[-*+•]\s*$"
@@ -160,7 +161,10 @@ _WORD = re.compile(r"[^\W\d_]+")
 _MAX_LABEL = 100
 _MAX_DATE = 40
 
-MARK_RANK, BOLD_RANK, PERIOD_RANK, DATE_RANK, LABEL_RANK, NUMBER_RANK = 0, 7, 8, 9, 10, 11
+MARK_RANK, BOLD_RANK, PERIOD_RANK, DATE_RANK, HOUR_RANK, LABEL_RANK, NUMBER_RANK = (
+    0,
+    *range(7, 13),
+)
 
 
 def rank_of(line: str) -> int | None:
@@ -183,6 +187,8 @@ def _short_rank(text: str) -> int | None:
     if text[0] in "*_" and _BOLD.match(text):
         return BOLD_RANK
     if is_date(text):
+        if _HOUR.match(text):
+            return HOUR_RANK
         return PERIOD_RANK if _WIDE_DATE.match(text) else DATE_RANK
     if text[-1] in ":：" and len(text) <= _MAX_LABEL and not _INNER_END.search(text):  # noqa: RUF001
         return LABEL_RANK

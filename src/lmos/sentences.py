@@ -27,7 +27,7 @@ _WIDE_MARKS = "。！？｡．।॥"  # noqa: RUF001
 _MARKS = ".!?…‼⁇⁈⁉؟۔։።။។" + _WIDE_MARKS
 _CLOSERS = r"""["'”’»›)\]}*_」』）】〉》]*"""  # noqa: RUF001
 
-END = rf"[{re.escape(_MARKS)}]+{_CLOSERS}\s+|[{_WIDE_MARKS}]+{_CLOSERS}\s*"
+END = rf"[{re.escape(_MARKS)}]+{_CLOSERS}\s+|[{_WIDE_MARKS}][{re.escape(_MARKS)}]*{_CLOSERS}\s*"
 """A pattern: a sentence may end here; the white space is part of it."""
 
 _OPENERS = "\"'“”„‚‘’«‹»›([{¿¡*_「『（"  # noqa: RUF001

@@ -1,0 +1,274 @@
+"""Headings: what a place in a source stands under: its headings, dates, label and columns.
+
+A source is gone through once, up to a bounded stretch around the place, and what was found is kept
+for the texts that were asked about last. Knows the texts of a store; knows neither units nor why a
+place is asked about.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lmos.abbreviations import DATE_WORDS
+from lmos.lines import LABEL_RANK, Kind, is_separator, kind_of, rank_of, underline_rank
+from lmos.nodes import Source, Span
+from lmos.store import AbstractStore
+from lmos.tables import find_columns, row_of
+
+_BLOCK_BYTES = 1 << 20
+"""Text is looked through in blocks of this size: that of the place and the one before."""
+_MAX_LINE_BYTES = 400
+"""A longer line is no heading, whatever it begins with."""
+_MAX_TITLE = 100
+_KEPT_TEXTS = 8
+_WORD = re.compile(r"[^\W\d_]*")
+_FENCE = re.compile(r"\s*(`{3,}|~{3,})\s*([^`\s]*)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What some text stands under.
+
+    Attributes:
+        headings: From the highest to the lowest: headings, bold lines, dates, the label of a list.
+        columns: The head of the table that it is a row of, if it is one.
+    """
+
+    headings: tuple[str, ...] = ()
+    columns: str | None = None
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A line from which on the place is another.
+
+    Attributes:
+        start: First byte of the line.
+        body: First byte of the next line.
+        place: What is below it.
+    """
+
+    start: int
+    body: int
+    place: Place
+
+
+class Outline:
+    """The headings of a text.
+
+    Args:
+        marks: In the order of the text.
+    """
+
+    def __init__(self, marks: Sequence[_Mark]) -> None:
+        self._marks = marks
+        self._starts = [mark.start for mark in marks]
+
+    def place(self, span: Span) -> Place:
+        """What a span stands under; of headings that it begins with, it stands under these too."""
+        index = bisect_right(self._starts, span.start) - 1
+        for following in self._marks[index + 1 :]:
+            is_heading = index >= 0 and span.start < self._marks[index].body
+            if not is_heading or not following.start < min(self._marks[index].body + 1, span.stop):
+                break
+            index += 1
+        return self._marks[index].place if index >= 0 else Place()
+
+
+def read_place(store: AbstractStore, source: Source, span: Span) -> Place:
+    """What a span of a source stands under.
+
+    Looks back one to two mebibytes; what stands further up is not known.
+    """
+    return read_outline(store, source, span.start).place(span)
+
+
+def read_outline(store: AbstractStore, source: Source, place: int) -> Outline:
+    """The outline of a source around a place, with the bytes of the source."""
+    number = place // _BLOCK_BYTES
+    start = max(0, number - 1) * _BLOCK_BYTES
+    stop = min(source.num_bytes, (number + 1) * _BLOCK_BYTES)
+    return find_outline(store.text(source.source_id, Span(start, stop)), start)
+
+
+@lru_cache(maxsize=_KEPT_TEXTS)
+def find_outline(text: bytes, start: int = 0) -> Outline:
+    """The outline of a text that begins at byte `start` of its source."""
+    lines = list(_iter_lines(text, start))
+    marks, open_fence = _Scan(lines, None).run()
+    if open_fence is not None:
+        # A fence that nothing closes is no code, or all below it would have no headings.
+        marks, _ = _Scan(lines, open_fence).run()
+    return Outline(marks)
+
+
+@dataclass(frozen=True)
+class _Line:
+    text: str
+    start: int
+    stop: int
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.text.strip()
+
+
+def _iter_lines(text: bytes, start: int) -> Iterator[_Line]:
+    for raw in text.split(b"\n"):
+        stop = start + len(raw) + 1
+        yield _Line(raw.decode(errors="replace"), start, stop)
+        start = stop
+
+
+class _Scan:
+    """Goes through the lines of a text once.
+
+    Args:
+        lines: All of them.
+        ignored: Number of a line that is not to be read as the beginning of code.
+    """
+
+    def __init__(self, lines: Sequence[_Line], ignored: int | None) -> None:
+        self._lines = lines
+        self._ignored = ignored
+        self._marks: list[_Mark] = []
+        self._stack: list[tuple[int, str]] = []
+        self._columns: str | None = None
+
+    def run(self) -> tuple[list[_Mark], int | None]:
+        """The marks, and the number of the line that begins code that does not end."""
+        number = 0
+        while number < len(self._lines):
+            line = self._lines[number]
+            if (fence := _FENCE.match(line.text)) and number != self._ignored:
+                stop = self._code_stop(number, fence.group(1))
+                if stop is None:
+                    return self._marks, number
+                number = stop
+                continue
+            number = self._read(number)
+        return self._marks, None
+
+    def _code_stop(self, number: int, fence: str) -> int | None:
+        """The number of the line after a block of code."""
+        for stop in range(number + 1, len(self._lines)):
+            closing = _FENCE.match(self._lines[stop].text)
+            if closing and closing.group(1).startswith(fence) and not closing.group(2):
+                return stop + 1
+        return None
+
+    def _read(self, number: int) -> int:
+        """Take in a line that is not code; returns the number of the next one to read."""
+        line = self._lines[number]
+        if line.is_blank:
+            return number + 1
+        self._leave_list(line)
+        if self._is_plain(number):
+            return number + 1
+        if table := self._table_stop(number):
+            return table
+        if line.stop - line.start > _MAX_LINE_BYTES:
+            return number + 1
+        rank, num_lines = self._heading(number)
+        if rank is None:
+            return number + 1
+        self._push(rank, line, self._lines[number + num_lines - 1].stop)
+        return number + num_lines
+
+    def _is_plain(self, number: int) -> bool:
+        """Whether a line cannot be anything but text, asked first because most are that."""
+        text = self._lines[number].text
+        below = self._lines[number + 1].text[:1] if number + 1 < len(self._lines) else ""
+        is_marked = not text[:1].isalpha() or text.rstrip()[-1] in ":：" or below in ("=", "-")  # noqa: RUF001
+        if is_marked or "|" in text or _first_word(text) in DATE_WORDS:
+            return False
+        is_first = number == 0 or self._lines[number - 1].is_blank
+        return not (is_first and any(mark in text for mark in ",;\t"))
+
+    def _leave_list(self, line: _Line) -> None:
+        """A label is above its list and no further."""
+        is_indented = line.text[:2].isspace()
+        if not self._stack or self._stack[-1][0] != LABEL_RANK or is_indented:
+            return
+        if kind_of(line.text) is not Kind.ITEM:
+            self._stack.pop()
+            self._mark(line.start, line.start)
+
+    def _heading(self, number: int) -> tuple[int | None, int]:
+        """How high a line stands as a heading, and how many lines the heading has."""
+        text = self._lines[number].text
+        rank = self._setext_rank(number)
+        if rank is not None:
+            return rank, 2
+        rank = rank_of(text)
+        if rank is None or rank < 1 or rank > LABEL_RANK:
+            return None, 1
+        if rank < 7 and (text.startswith(("    ", "\t")) or len(text) > 4 * _MAX_TITLE):
+            return None, 1
+        is_label = rank == LABEL_RANK
+        return (None if is_label and not self._is_above_list(number) else rank), 1
+
+    def _setext_rank(self, number: int) -> int | None:
+        """Of a single line of prose above a row of dashes."""
+        text = self._lines[number].text
+        is_first = number == 0 or self._lines[number - 1].is_blank
+        if not is_first or number + 1 == len(self._lines) or kind_of(text) is not Kind.PROSE:
+            return None
+        is_sentence = text.rstrip().endswith((".", "!", ":", ",", ";"))
+        rank = underline_rank(self._lines[number + 1].text)
+        return None if len(text) > _MAX_TITLE or (is_sentence and rank == 2) else rank
+
+    def _is_above_list(self, number: int) -> bool:
+        below = (line for line in self._lines[number + 1 : number + 3] if not line.is_blank)
+        first = next(below, None)
+        return (
+            first is not None
+            and kind_of(self._lines[number].text) is Kind.PROSE
+            and kind_of(first.text) is Kind.ITEM
+        )
+
+    def _push(self, rank: int, line: _Line, body: int) -> None:
+        while self._stack and self._stack[-1][0] >= rank:
+            self._stack.pop()
+        self._stack.append((rank, _title(line.text)))
+        self._mark(line.start, body)
+
+    def _mark(self, start: int, body: int, columns: str | None = None) -> None:
+        headings = tuple(title for _, title in self._stack)
+        self._marks.append(_Mark(start, body, Place(headings, columns)))
+
+    def _table_stop(self, number: int) -> int | None:
+        """The number of the line after a table that begins here."""
+        if number + 1 == len(self._lines):
+            return None
+        texts = [line.text for line in self._lines[number : number + 3]]
+        is_first = number == 0 or self._lines[number - 1].is_blank
+        columns = find_columns(texts, is_first=is_first)
+        if columns is None:
+            return None
+        first = number + 2 if is_separator(texts[1]) else number + 1
+        stop, is_row = first, row_of(texts[0])
+        while stop < len(self._lines) and is_row(self._lines[stop].text):
+            stop += 1
+        if stop > first:
+            self._mark(self._lines[first].start, self._lines[first].start, columns)
+        if stop > first and stop < len(self._lines):
+            self._mark(self._lines[stop].start, self._lines[stop].start)
+        return stop
+
+
+def _first_word(line: str) -> str:
+    match = _WORD.match(line)
+    return match[0].lower() if match else ""
+
+
+def _title(line: str) -> str:
+    """The words of a heading."""
+    text = line.strip()
+    if text.startswith("#"):
+        text = text.strip("#").strip()
+    return text.strip("*_` ").rstrip(".:： ").strip("*_` ")  # noqa: RUF001
