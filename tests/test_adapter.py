@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from lmos.adapter import (
 )
 from lmos.errors import ConfigError, ModelError
 
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "embedding_width": 8,
     "num_heads": 4,
     "query_width": 8,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,6 +14,7 @@ import pytest
 import lmos
 from commands import TEXTS, answered, failure, output, run, texts_in, values, write_notes
 from conftest import new_llama
+from lmos.citations import cite
 from lmos.cli import main
 from lmos.cli.options import RETRIEVAL_DEFAULTS
 from lmos.model import BaseModel
@@ -191,7 +193,7 @@ def test_add_gives_a_source_its_new_text(store: Path, tmp_path: Path) -> None:
 
 def test_add_from_standard_input_with_labels_and_time(empty: Path) -> None:
     labels = ("--label", "author=me", "--label", "kind=a=b")
-    output("add", empty, "-", "--source", "diary", *labels, "--time", "1715900000", stdin="Rain.")
+    output("add", empty, "-", "--source", "diary", *labels, "--time", "@1715900000", stdin="Rain.")
     (source,) = values("sources", empty)
     assert source["name"] == "diary"
     assert source["labels"] == {"author": "me", "kind": "a=b"}
@@ -371,7 +373,11 @@ def test_ask_answers_then_cites(store: Path) -> None:
 
 
 def test_only_the_sources_that_were_asked_for_answer(empty: Path) -> None:
-    for name, time, owner in (("a", "2024-05-01", "me"), ("b", "2024-06-01", "me"), ("c", 5, "x")):
+    for name, time, owner in (
+        ("a", "2024-05-01", "me"),
+        ("b", "2024-06-01", "me"),
+        ("c", "@5", "x"),
+    ):
         labels = ("--time", time, "--label", f"owner={owner}", "--label", "kind=note")
         output("add", empty, "-", "--source", name, *labels, stdin=f"Note {name}. " * 30)
     for flags, expected in (
@@ -385,7 +391,7 @@ def test_only_the_sources_that_were_asked_for_answer(empty: Path) -> None:
             result = run(command, empty, QUESTION, *flags, "--max-embeddings", 99, "--json")
             citations = json.loads(result.stdout)["citations"]
             assert {citation["source"] for citation in citations} == set(expected)
-    (citation, *_) = values("retrieve", empty, QUESTION, "--until", 6)["citations"]
+    (citation, *_) = values("retrieve", empty, QUESTION, "--until", "@6")["citations"]
     assert citation["time"] == 5
     assert " 2024-06-01 00:00 " in output("retrieve", empty, QUESTION, "--since", "2024-05-09")
 
@@ -407,6 +413,23 @@ def test_a_filter_that_matches_no_source_is_named(empty: Path) -> None:
     assert "nothing found: no source matches --where owner=nobody" in said
     said = failure("ask", empty, "What is white?", "--since", "2099-01-01")
     assert "no source matches --since 2099-01-01" in said
+
+
+def test_a_guess_is_no_result(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = (store, QUESTION, "--max-new-tokens", 5)
+    guess = answered(*asked)["answer"]
+    # Whatever the model says stands in the passages, and it is not sure of it.
+    monkeypatch.setattr("lmos.answers.confidence_of", lambda *_: -1.0)
+    monkeypatch.setattr(
+        "lmos.answers.cite",
+        lambda passages, _: tuple(replace(each, has_answer=True) for each in cite(passages)),
+    )
+    assert answered(*asked)["answer"] == guess
+    said = failure("ask", *asked)
+    assert "nothing found that answers this" in said
+    assert "a guess: " in said
+    assert " score " in said
+    assert "← the answer" not in said
 
 
 def test_a_question_need_not_be_quoted(store: Path) -> None:

@@ -21,11 +21,11 @@ PACKAGE = ROOT / "src" / "lmos"
 LAYERS = """
 errors nodes fingerprint prompts released
 tokens confidence decoding pretrained selfcheck
-masks scoring segments
+masks scoring segments heads
 adapter attention transformer model
 store
 excerpts
-borders compressor reuse scorers
+borders compressor reuse scorers levels
 builder recheck keyindex strategies retriever
 generation citations absence
 answers

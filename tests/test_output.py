@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -16,11 +17,14 @@ from lmos.store.sqlite import SQLiteStore
 NAME = "世界/" + "long " * 40 + "café.md"
 
 
+SOURCE_FOLDER = Path(__file__).parent.parent / "src"
+
+
 def printed(*arguments: object, encoding: str) -> str:
     """Standard output of a command, in an encoding."""
     result = subprocess.run(
         [sys.executable, "-m", "lmos.cli", *map(str, arguments)],
-        env={**os.environ, "PYTHONIOENCODING": encoding},
+        env={**os.environ, "PYTHONPATH": str(SOURCE_FOLDER), "PYTHONIOENCODING": encoding},
         capture_output=True,
         check=False,
     )
@@ -42,6 +46,22 @@ def test_any_encoding_will_do(store: Path, encoding: str) -> None:
     shown = printed("sources", store, encoding=encoding)
     assert "caf" in shown
     assert ("世界" in shown) == (encoding == "utf-8")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_json_loses_nothing_in_any_encoding(store: Path, encoding: str) -> None:
+    (source,) = json.loads(printed("sources", store, "--json", encoding=encoding))
+    assert source["name"] == NAME
+
+
+def test_passages_are_shown_in_any_encoding(
+    store: Path, tiny_llama: BaseModel, tmp_path: Path
+) -> None:
+    tiny_llama.save_pretrained(tmp_path / "model")
+    asked = ("retrieve", store, "Où, 世界?", "--explain", "--model", tmp_path / "model")
+    shown = printed(*asked, encoding="ascii")
+    assert " -> " in shown
+    assert "\\u4e16\\u754c/long" in shown
 
 
 def test_a_pipe_gets_names_whole(store: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 UNKNOWN_ANSWER = "not found"
 """What a reader says when nothing it was given answers the question."""
@@ -89,45 +90,44 @@ class PromptFormat:
         """Most tokens that the passage takes, whatever stands beside it."""
         return sum(len(self.encode(piece)) for piece in self.passage_pieces([passage])[0])
 
-    def context_ids(self, passages: Sequence[ReadPassage], turns: Sequence[Turn] = ()) -> list[int]:
-        """Everything that stands before the question: the template's head, turns, the passages."""
-        ids, _ = self._around(turns)
+    def context_ids(self, passages: Sequence[ReadPassage]) -> list[int]:
+        """Everything that stands before the first question: the template's head, the passages."""
+        head, _, _ = self._frame
+        ids = list(head)
         pieces = [piece for each in self.passage_pieces(passages) for piece in each]
         for piece in ["Passages:\n", *(pieces or [_NO_PASSAGES])]:
             ids.extend(self.encode(piece))
         return ids
 
     def question_ids(self, question: str, turns: Sequence[Turn] = ()) -> list[int]:
-        """The question and everything up to the answer's first token."""
-        _, tail = self._around(turns)
-        return [*self.encode(f"\nQuestion: {' '.join(question.split())}"), *tail]
+        """The turns before, the question, and everything up to the answer's first token."""
+        _, answer_head, next_head = self._frame
+        ids: list[int] = list(self.encode("\n"))
+        for asked, answer in turns:
+            ids += [*self._asked(asked), *answer_head, *self.answer_ids(answer), *next_head]
+        return [*ids, *self._asked(question), *answer_head]
+
+    def _asked(self, question: str) -> list[int]:
+        return list(self.encode(f"Question: {' '.join(question.split())}"))
 
     def answer_ids(self, answer: str) -> list[int]:
         """An answer as the reader says it, without what ends it."""
         return list(self.encode(answer if self.render is not None else f" {answer}"))
 
-    def _around(self, turns: Sequence[Turn]) -> tuple[list[int], list[int]]:
-        """Ids before the passages, and ids between the question and the answer."""
+    @cached_property
+    def _frame(self) -> tuple[list[int], list[int], list[int]]:
+        """Ids before the passages, between a question and its answer, and between two turns."""
         if self.render is None:
-            said = "".join(f"Question: {asked}\nAnswer: {answer}\n\n" for asked, answer in turns)
-            return list(self.encode(f"{self.system}\n\n{said}")), list(self.encode("\nAnswer:"))
-        said_messages = [
-            message
-            for asked, answer in turns
-            for message in (
-                {"role": "user", "content": asked},
-                {"role": "assistant", "content": answer},
+            head, answer_head, next_head = f"{self.system}\n\n", "\nAnswer:", "\n\n"
+            return (
+                list(self.encode(head)),
+                list(self.encode(answer_head)),
+                list(self.encode(next_head)),
             )
-        ]
-        contents = [self.system, *(message["content"] for message in said_messages)]
-        messages = [{"role": "system", "content": _SLOT}]
-        messages += [{"role": each["role"], "content": _SLOT} for each in said_messages]
-        text = self.render([*messages, {"role": "user", "content": _SLOT}])
-        first, *between, last = text.split(_SLOT)
-        head = list(self.encode_control(first))
-        for content, control in zip(contents, between, strict=True):
-            head += [*self.encode(content), *self.encode_control(control)]
-        return head, list(self.encode_control(last))
+        roles = ("system", "user", "assistant", "user")
+        text = self.render([{"role": role, "content": _SLOT} for role in roles])
+        before, between, answer, after, _ = map(self.encode_control, text.split(_SLOT))
+        return [*before, *self.encode(self.system), *between], list(answer), list(after)
 
 
 def is_unknown(said: str) -> bool:

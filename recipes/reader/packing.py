@@ -44,7 +44,7 @@ def pack(sample: Sample, prompt: PromptFormat, stop_id: int, max_len: int) -> Ro
     context_len = len(ids)
     branch, places, is_said = [0] * context_len, list(range(context_len)), [False] * context_len
     for number, asked in enumerate(sample.asked, 1):
-        question = prompt.question_ids(asked.question)
+        question = prompt.question_ids(asked.question, asked.turns)
         answer = [*prompt.answer_ids(asked.answer), stop_id]
         if len(ids) + len(question) + len(answer) > max_len or len(answer) > 48:
             continue

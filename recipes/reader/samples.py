@@ -6,8 +6,8 @@ Knows text and the reader's passages. Knows neither tokens nor where a text come
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from recipes.reader.format import UNKNOWN_ANSWER, ReadPassage, Turn
@@ -170,7 +170,17 @@ def ask(
     return Sample(passages, tuple(told), kind) if told else None
 
 
-def iter_forever(items: Sequence[Question], rng: random.Random) -> Iterator[Question]:
-    """Items in random order, again and again."""
-    while True:
-        yield from rng.sample(list(items), len(items))
+def with_turns(rng: random.Random, sample: Sample, share: float) -> Sample:
+    """Some questions asked after another one of the sample, with its answer."""
+    if len(sample.asked) < 2:
+        return sample
+    asked = []
+    for each in sample.asked:
+        if not each.turns and rng.random() < share:
+            others = [other for other in sample.asked if other is not each]
+            before = rng.sample(others, min(len(others), rng.choice((1, 1, 2))))
+            turns = tuple((other.question, other.answer) for other in before)
+            asked.append(replace(each, turns=turns))
+        else:
+            asked.append(each)
+    return replace(sample, asked=tuple(asked))

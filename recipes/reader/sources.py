@@ -10,12 +10,13 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lmos.segments import iter_units
 from lmos.training.corpus import is_held_out
-from lmos.training.facts import Fact, make_facts, make_update
+from lmos.training.facts import Fact, make_fact, make_facts, make_update
 from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.questions import PassageQuestion, group_by_title
 from lmos.training.stories import make_story
@@ -356,6 +357,8 @@ class Facts:
                 fact = make_update(rng, self._words, fact)
                 second.append(fact.statement)
             asked.append(Asked(fact.question, fact.answer))
+        if rng.random() < 0.4:
+            self._follow(rng, first if first else second, asked)
         if is_dated:
             names = random_name(rng), random_name(rng)
             documents = [
@@ -370,9 +373,42 @@ class Facts:
         )
         return Sample(passages_of(documents, kept), tuple(asked), "facts") if asked else None
 
+    def _follow(self, rng: random.Random, texts: list[str], asked: list[Asked]) -> None:
+        """A fact of the same family about someone else, asked for in few words after the first."""
+        for fact in make_facts(rng, self._words, TRAINING_FAMILIES, 12):
+            names = [name for slot, name in fact.origin.fillers.items() if slot == "person"]
+            if len(names) != 1 or names[0] not in fact.question or names[0] == fact.answer:
+                continue
+            family = replace(fact.origin.family, statements=(fact.origin.family.statements[0],))
+            for _ in range(30):
+                other = make_fact(rng, self._words, [family])
+                name = other.origin.fillers.get("person")
+                same = other.origin.asked == fact.origin.asked
+                if same and name and _asks_alike(fact, other):
+                    break
+            else:
+                continue
+            texts += [fact.statement, other.statement]
+            words = rng.choice(("And {}?", "What about {}?", "and {}?", "And for {}?"))
+            turn = (fact.question, fact.answer)
+            asked.append(Asked(words.format(name), other.answer, (turn,)))
+            return
+
     @staticmethod
     def _is_clear(fact: Fact) -> bool:
         return fact.answer in fact.statement
+
+
+def _asks_alike(fact: Fact, other: Fact) -> bool:
+    """Whether the two questions name a person and nothing else."""
+    old, new = fact.origin.fillers["person"], other.origin.fillers["person"]
+    named = [
+        filler
+        for each in (fact, other)
+        for slot, filler in each.origin.fillers.items()
+        if slot != "person" and filler in each.question
+    ]
+    return old != new and not named
 
 
 def by_kind(samples: Sequence[Sample]) -> dict[str, list[Sample]]:

@@ -23,16 +23,20 @@ from lmos.training.questions import read_fairytaleqa, read_squad
 from lmos.training.words import WordBank
 from recipes.reader.format import PromptFormat
 from recipes.reader.packing import Row, batches, pack, tensors
+from recipes.reader.samples import with_turns
 from recipes.reader.sources import Babi, Draw, Facts, Notes, Passages, Stories, read_notes
+from recipes.reader.values import Values
 
 SHARES = {
-    "squad": 0.33,
-    "fairytale": 0.07,
+    "squad": 0.31,
+    "fairytale": 0.06,
     "notes": 0.33,
-    "facts": 0.09,
-    "stories": 0.1,
-    "babi": 0.08,
+    "facts": 0.08,
+    "values": 0.06,
+    "stories": 0.09,
+    "babi": 0.07,
 }
+TURN_SHARE = 0.08
 MAX_LEN = 640
 
 
@@ -76,6 +80,7 @@ def sources(data: Path, notes: Path, *, held_out: bool) -> dict[str, Draw]:
         ).draw,
         "facts": Facts(words).draw,
         "stories": Stories(words).draw,
+        "values": Values(words).draw,
     }
     if rows := read_notes(notes, held_out=held_out):
         found["notes"] = Notes(rows).draw
@@ -92,7 +97,9 @@ def iter_rows(
     weights = [SHARES[kind] for kind in kinds]
     while True:
         sample = found[rng.choices(kinds, weights)[0]](rng)
-        row = None if sample is None else pack(sample, prompt, stop_id, MAX_LEN)
+        if sample is None:
+            continue
+        row = pack(with_turns(rng, sample, TURN_SHARE), prompt, stop_id, MAX_LEN)
         if row is not None:
             yield row
 

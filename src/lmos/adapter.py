@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from lmos.errors import ConfigError, ModelError
 from lmos.fingerprint import hash_tensors
+from lmos.heads import HeadsConfig, RetrievalHeads
 
-ADAPTER_FORMAT = 1
+ADAPTER_FORMAT = 2
 _SKIP_GAIN = 4.0
 CONFIG_FILE = "lmos_adapter.json"
 WEIGHTS_FILE = "lmos_adapter.safetensors"
@@ -38,6 +39,10 @@ class AdapterConfig:
         key_width: K, numbers in the keys of one item over all key heads; divides Q.
         num_retrieval_tokens: R.
         max_levels: Highest level of a node that has an embedding of its own.
+        depth: Layers that compression runs, from the first on; `None` for all.
+        has_prefix: Whether every window that is compressed follows a fixed token.
+        heads: Shapes of the retrieval heads; without them a node's key is its attention key at the
+            scoring layer.
     """
 
     embedding_width: int
@@ -47,6 +52,9 @@ class AdapterConfig:
     key_width: int
     num_retrieval_tokens: int = 2
     max_levels: int = 8
+    depth: int | None = None
+    has_prefix: bool = False
+    heads: HeadsConfig | None = None
 
     def __post_init__(self) -> None:
         for name, least in (
@@ -57,8 +65,11 @@ class AdapterConfig:
             ("key_width", 1),
             ("num_retrieval_tokens", 1),
             ("max_levels", 1),
+            ("depth", 1),
         ):
             value = getattr(self, name)
+            if name == "depth" and value is None:
+                continue
             if not isinstance(value, int) or value < least:
                 raise ConfigError(f"{name}: expected a whole number ≥ {least}, got {value!r}")
         if self.query_width % self.key_width or self.query_width % self.num_heads:
@@ -73,6 +84,7 @@ class Adapter(nn.Module):
 
     Attributes:
         config: Shapes.
+        heads: Retrieval heads, if it has any.
         trained_on: Hash of the base model that it was trained with, or `None`.
         names_steps: Whether the model was taught to name, in parentheses before an answer, what
             leads to it.
@@ -133,6 +145,7 @@ class Adapter(nn.Module):
         self.query_offset_Q = nn.Parameter(torch.zeros(config.query_width))
         self.log_temperature = nn.Parameter(torch.zeros(()))
         self.register_buffer("scale", torch.tensor(float(embedding_scale)))
+        self.heads = None if config.heads is None else RetrievalHeads(config.heads)
 
     def to_input_scale(self, hidden_BTD: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """Hidden states as inputs: every vector brought to the scale of token embeddings."""
@@ -152,11 +165,12 @@ class Adapter(nn.Module):
     def save(self, folder: Path) -> None:
         """Write `lmos_adapter.safetensors` and `lmos_adapter.json` into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
+        is_plain = self.config.heads is None and self.config.depth is None
         header = {
-            "format": ADAPTER_FORMAT,
+            "format": 1 if is_plain and not self.config.has_prefix else ADAPTER_FORMAT,
             "trained_on": self.trained_on,
             "names_steps": self.names_steps,
-            "config": asdict(self.config),
+            "config": _without_defaults(self.config),
         }
         save_file(self.tensors(), folder / WEIGHTS_FILE)
         (folder / CONFIG_FILE).write_text(json.dumps(header, indent=2) + "\n", encoding="utf-8")
@@ -170,13 +184,25 @@ class Adapter(nn.Module):
         """
         header = _read_header(folder)
         try:
-            adapter = cls(AdapterConfig(**header["config"]))
+            adapter = cls(_config_of(header["config"]))
         except (KeyError, TypeError, ConfigError) as error:
             raise ModelError(f"{folder / CONFIG_FILE} is not complete: {error}") from error
         adapter.trained_on = header.get("trained_on")
         adapter.names_steps = bool(header.get("names_steps", False))
         adapter.load_state_dict(_read_weights(folder, adapter))
         return adapter
+
+
+def _config_of(values: dict[str, Any]) -> AdapterConfig:
+    heads = values.get("heads")
+    heads = None if heads is None else HeadsConfig(**heads)
+    return AdapterConfig(**{**values, "heads": heads})
+
+
+def _without_defaults(config: AdapterConfig) -> dict[str, Any]:
+    """The config as older versions of lmos read it, where they can."""
+    later = ("depth", "has_prefix", "heads")
+    return {key: value for key, value in asdict(config).items() if key not in later or value}
 
 
 def head_mean_map(config: AdapterConfig) -> Float[Tensor, "Q K"]:

@@ -16,12 +16,10 @@ import torch
 from torch import Tensor
 
 from lmos.borders import score_borders
-from lmos.compressor import Compressor
-from lmos.masks import PADDING
+from lmos.levels import LevelCompressor
 from lmos.model import BaseModel
 from lmos.nodes import NodeId, Source, Span
 from lmos.reuse import WindowNodes, known_windows
-from lmos.scorers import node_keys
 from lmos.segments import SegmentConfig, Window, WindowContent, iter_windows
 from lmos.store import AbstractStore, LevelPatch, Manifest, SourcePatch, WindowRecord
 
@@ -79,8 +77,7 @@ class TreeBuilder:
         self._model = model
         self._manifest = manifest
         self._batch_items = batch_items
-        self._dtype = getattr(torch, manifest.dtype)
-        self._compressor = Compressor(model, manifest.mask_mode, manifest.output_mode)
+        self._compressor = LevelCompressor(model, manifest)
         self._segments = SegmentConfig(manifest.windows[0], manifest.ratios[0], manifest.segmenter)
 
     def build(
@@ -218,18 +215,11 @@ class TreeBuilder:
         self, contents: Sequence[WindowContent], progress: Progress
     ) -> dict[WindowContent, WindowNodes]:
         """Nodes of distinct windows; those of all sources share batches."""
-        nodes: list[Tensor] = []
+        nodes: list[WindowNodes] = []
         for batch in _chunks(contents, max(1, self._batch_items // self._segments.window)):
-            ids_BT, spans_BT = (part.to(self._model.device) for part in pad_windows(batch))
-            num_spans = max(len(spans) for _, spans in batch)
-            nodes_BSD = self._compressor.compress(
-                self._model.embed(ids_BT), spans_BT, num_spans, level=1
-            )
-            for (_, spans), nodes_SD in zip(batch, nodes_BSD, strict=True):
-                nodes.append(rounded(nodes_SD[: len(spans)], self._dtype))
+            nodes += self._compressor.text(batch)
             progress(sum(len(token_ids) for token_ids, _ in batch))
-        pairs = zip(nodes, self._keys(nodes, 1), strict=True)
-        return dict(zip(contents, map(WindowNodes._make, pairs), strict=True))
+        return dict(zip(contents, nodes, strict=True))
 
     def _compress_nodes(
         self, store: AbstractStore, ids: Sequence[int | None], below: Sequence[_Level], level: int
@@ -245,51 +235,37 @@ class TreeBuilder:
             levels.append(built)
             if last == first:
                 continue
-            items_ND, bytes_N = self._items(store, source_id, lower, level - 1, first * window)
+            items, bytes_N = self._items(store, source_id, lower, level - 1, first * window)
             for number in range(first, last):
                 offset, child = (number - first) * window, number * window
-                jobs.append((built, items_ND[offset : offset + window]))
+                part = slice(offset, offset + window)
+                jobs.append((built, WindowNodes(items.embeddings_SD[part], items.keys_SK[part])))
                 for span in spans:
                     built.children.append(Span(child + span.start, child + span.stop))
                     covered = bytes_N[offset + span.start : offset + span.stop]
                     built.byte_spans.append(Span(covered[0].start, covered[-1].stop))
-        nodes: list[Tensor] = []
+        nodes: list[WindowNodes] = []
         for batch in _chunks(jobs, max(1, self._batch_items // window)):
-            order_T = torch.arange(window, device=self._model.device)
-            spans_BT = order_T.div(ratio, rounding_mode="floor").expand(len(batch), -1)
-            nodes_BSD = self._compressor.compress(
-                torch.stack([items_TD for _, items_TD in batch]), spans_BT, len(spans), level
-            )
-            nodes.extend(rounded(nodes_BSD, self._dtype))
-        keys = self._keys(nodes, level)
-        for (built, _), nodes_SD, keys_SK in zip(jobs, nodes, keys, strict=True):
+            nodes += self._compressor.nodes([below for _, below in batch], level)
+        for (built, _), (nodes_SD, keys_SK) in zip(jobs, nodes, strict=True):
             built.embeddings.append(nodes_SD)
             built.keys.append(keys_SK)
         return levels
 
     def _items(
         self, store: AbstractStore, source_id: int | None, lower: _Level, level: int, start: int
-    ) -> tuple[Tensor, list[Span]]:
-        """Embeddings and bytes of a level's nodes from `start` on: stored ones, then new ones."""
-        items = list(lower.embeddings)
+    ) -> tuple[WindowNodes, list[Span]]:
+        """A level's nodes from `start` on and their bytes: stored ones, then new ones."""
+        embeddings, keys = list(lower.embeddings), list(lower.keys)
         byte_spans = list(lower.byte_spans)
         if start < lower.start:
             assert source_id is not None
             stored = [NodeId(source_id, level, index) for index in range(start, lower.start)]
-            dtype = items[0].dtype if items else torch.float32
-            items.insert(0, store.embeddings(stored).to(self._model.device, dtype))
+            for items, read in ((embeddings, store.embeddings), (keys, store.keys)):
+                dtype = items[0].dtype if items else torch.float32
+                items.insert(0, read(stored).to(self._model.device, dtype))
             byte_spans = [node.byte_span for node in store.nodes(stored)] + byte_spans
-        return torch.cat(items), byte_spans
-
-    def _keys(self, nodes: Sequence[Tensor], level: int) -> Sequence[Tensor]:
-        """Keys of groups of nodes, in the same groups."""
-        if not nodes:
-            return []
-        keys = [
-            node_keys(self._model, nodes_ND, level, self._manifest.scoring_layer)
-            for nodes_ND in torch.split(torch.cat(list(nodes)), self._batch_items)
-        ]
-        return torch.split(rounded(torch.cat(keys), self._dtype), list(map(len, nodes)))
+        return WindowNodes(torch.cat(embeddings), torch.cat(keys)), byte_spans
 
     def _patch(self, level: _Level) -> LevelPatch:
         width, key_width = self._manifest.embedding_width, self._manifest.key_width
@@ -301,14 +277,6 @@ class TreeBuilder:
             torch.cat(level.embeddings) if level.embeddings else none.view(0, width),
             torch.cat(level.keys) if level.keys else none.view(0, key_width),
         )
-
-
-def rounded(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rounded as the store will, so that a node is the same read back or fresh.
-
-    The gradient passes straight through.
-    """
-    return x + (x.to(dtype).to(x.dtype) - x).detach()
 
 
 def common_prefix_len(a: bytes, b: bytes) -> int:
@@ -329,18 +297,6 @@ def _record(window: Window) -> WindowRecord:
     return WindowRecord(
         window.token_ids, window.byte_ends, window.byte_span, window.is_sealed, len(window.spans)
     )
-
-
-def pad_windows(windows: Sequence[WindowContent]) -> tuple[Tensor, Tensor]:
-    """Token ids `(B, T)` and the span of each token `(B, T)` of windows of unequal length."""
-    num_items = max(len(token_ids) for token_ids, _ in windows)
-    ids_BT = torch.zeros(len(windows), num_items, dtype=torch.long)
-    spans_BT = torch.full((len(windows), num_items), PADDING)
-    for row, (token_ids, spans) in enumerate(windows):
-        ids_BT[row, : len(token_ids)] = torch.tensor(token_ids)
-        for number, span in enumerate(spans):
-            spans_BT[row, span.start : span.stop] = number
-    return ids_BT, spans_BT
 
 
 def _chunks(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from lmos.masks import segmented_mask, segmented_positions, span_means
 from lmos.model import BaseModel
@@ -63,11 +63,7 @@ class Compressor:
         items_BTD = x_BTD if level == 1 else x_BTD + adapter.level_LD[level - 1]
         means_BSD = adapter.to_input_scale(span_means(items_BTD, spans_BT, num_spans))
         tokens_BSD = means_BSD + adapter.compression_LD[level]
-        hidden_BTD = self._model.forward(
-            torch.cat([items_BTD, tokens_BSD], dim=1),
-            segmented_mask(spans_BT, num_spans, self._mask_mode),
-            segmented_positions(spans_BT, num_spans),
-        )
+        hidden_BTD = self._states(torch.cat([items_BTD, tokens_BSD], dim=1), spans_BT, num_spans)
         own_BSD = hidden_BTD[:, num_items:]
         if self._output_mode == "paper":
             return adapter.to_input_scale(own_BSD)
@@ -77,3 +73,24 @@ class Compressor:
         return adapter.to_input_scale(
             adapter.skip_D * means_BSD + adapter.to_input_scale(states_BSD)
         )
+
+    def _states(
+        self, x_BTD: Float[Tensor, "B TS D"], spans_BT: Int[Tensor, "B T"], num_spans: int
+    ) -> Float[Tensor, "B TS D"]:
+        """Hidden states of items and compression tokens.
+
+        Pretrained models turn whatever stands first into a sink of attention with a state of its
+        own kind; behind a fixed prefix that is not the first item.
+        """
+        config = self._model.adapter.config
+        mask = segmented_mask(spans_BT, num_spans, self._mask_mode)
+        positions_BT = segmented_positions(spans_BT, num_spans)
+        if not config.has_prefix:
+            return self._model.forward(x_BTD, mask, positions_BT, config.depth)
+        prefix_1 = torch.tensor([self._model.prefix_id], device=x_BTD.device)
+        prefix_B1D = self._model.embed(prefix_1).to(x_BTD).expand(len(x_BTD), 1, -1)
+        mask = nn.functional.pad(mask, (0, 0, 1, 0), value=False)
+        mask = nn.functional.pad(mask, (1, 0), value=True)
+        positions_BT = nn.functional.pad(positions_BT + 1, (1, 0))
+        x_BTD = torch.cat([prefix_B1D, x_BTD], dim=1)
+        return self._model.forward(x_BTD, mask, positions_BT, config.depth)[:, 1:]

@@ -25,6 +25,7 @@ from lmos.attention import ATTENTION_NAME
 from lmos.confidence import CALIBRATION_FILE, Calibration
 from lmos.errors import ConfigError, ModelError
 from lmos.fingerprint import hash_tensors
+from lmos.heads import HeadsConfig
 from lmos.pretrained import LORA_CONFIG_FILE, base_of_adapter, first_line, require_model_files
 from lmos.tokens import TextTokenizer, Tokens
 from lmos.transformer import Transformer
@@ -138,6 +139,20 @@ class BaseModel(Transformer):
         return self.adapter.config.scoring_layer
 
     @property
+    def node_key_width(self) -> int:
+        """K, numbers in the stored key of a node."""
+        heads = self.adapter.config.heads
+        return self.key_width if heads is None else heads.key_width
+
+    @property
+    def prefix_id(self) -> int:
+        """The token that stands before every window, where the adapter wants one."""
+        for token_id in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id):
+            if token_id is not None:
+                return int(token_id)
+        return 0
+
+    @property
     def end_id(self) -> int | None:
         """The token that ends a text, if the tokenizer has one."""
         token_id = self._tokenizer.eos_token_id
@@ -191,6 +206,10 @@ class BaseModel(Transformer):
         scoring_layer: int | None = None,
         max_levels: int = 8,
         seed: int = 0,
+        *,
+        depth: int | None = None,
+        has_prefix: bool = False,
+        heads: HeadsConfig | None = None,
     ) -> None:
         """Replace the adapter by a fresh one; LoRA weights stay.
 
@@ -199,6 +218,9 @@ class BaseModel(Transformer):
             scoring_layer: From 0; `None` is the layer at 60 % of the depth.
             max_levels: Highest level of a node.
             seed: Of the retrieval tokens.
+            depth: Layers that compression runs; `None` for all.
+            has_prefix: Put a fixed token before every window.
+            heads: Shapes of retrieval heads; `None` for attention keys.
         """
         config = AdapterConfig(
             embedding_width=self.embedding_width,
@@ -208,6 +230,9 @@ class BaseModel(Transformer):
             scoring_layer=self.default_scoring_layer if scoring_layer is None else scoring_layer,
             num_retrieval_tokens=num_retrieval_tokens,
             max_levels=max_levels,
+            depth=depth,
+            has_prefix=has_prefix,
+            heads=heads,
         )
         self._require_fit(config)
         self.adapter = Adapter(config, self.embedding_scale, seed).to(self.device)

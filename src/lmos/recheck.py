@@ -13,14 +13,14 @@ from functools import partial
 from itertools import accumulate
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from lmos.borders import score_borders
-from lmos.compressor import Compressor
+from lmos.levels import LevelCompressor
 from lmos.model import BaseModel
 from lmos.nodes import NodeId, Source, Span
-from lmos.scorers import node_keys
+from lmos.reuse import WindowNodes
 from lmos.segments import SegmentConfig, iter_windows
 from lmos.store import AbstractStore, Manifest, WindowRecord
 
@@ -44,7 +44,7 @@ class Rechecker:
         self._model = model
         self._store = store
         self._manifest: Manifest = store.manifest
-        self._compressor = Compressor(model, self._manifest.mask_mode, self._manifest.output_mode)
+        self._compressor = LevelCompressor(model, self._manifest)
         self._segments = SegmentConfig(
             self._manifest.windows[0], self._manifest.ratios[0], self._manifest.segmenter
         )
@@ -96,52 +96,44 @@ class Rechecker:
         if (window.token_ids, window.byte_ends) != (record.token_ids, record.token_bytes):
             yield f"window {number} has other tokens than its text gives"
             return
-        x_1TD = self._model.embed(torch.tensor([window.token_ids], device=self._model.device))
-        lengths_S = torch.tensor([span.stop - span.start for span in window.spans])
-        spans_T = torch.arange(len(lengths_S)).repeat_interleave(lengths_S)
-        made_SD = self._compress(x_1TD[0], spans_T, len(lengths_S), 1)
-        yield from self._iter_differences(source, 1, number, span, made_SD)
+        (made,) = self._compressor.text([window.content])
+        yield from self._iter_differences(source, 1, number, span, made)
 
     def _iter_node_faults(self, source: Source, level: int, number: int) -> Iterator[str]:
         """Whether a window of nodes has the parents that it gives."""
         window, ratio = self._manifest.windows[level - 1], self._manifest.ratios[level - 1]
         num_spans = window // ratio
-        items_TD = self._embeddings(source, level - 1, Span(number * window, (number + 1) * window))
-        spans_T = torch.arange(window).div(ratio, rounding_mode="floor")
-        made_SD = self._compress(items_TD, spans_T, num_spans, level)
+        below = self._kept(source, level - 1, Span(number * window, (number + 1) * window))
+        (made,) = self._compressor.nodes([below], level)
         span = Span(number * num_spans, (number + 1) * num_spans)
-        yield from self._iter_differences(source, level, number, span, made_SD)
+        yield from self._iter_differences(source, level, number, span, made)
 
     def _iter_differences(
-        self, source: Source, level: int, number: int, span: Span, made_SD: Float[Tensor, "S D"]
+        self, source: Source, level: int, number: int, span: Span, made: WindowNodes
     ) -> Iterator[str]:
-        if len(made_SD) != span.stop - span.start:
+        if len(made.keys_SK) != span.stop - span.start:
             found = span.stop - span.start
-            yield f"level {level}, window {number}: {found} nodes, expected {len(made_SD)}"
+            yield f"level {level}, window {number}: {found} nodes, expected {len(made.keys_SK)}"
             return
-        kept_SD = self._embeddings(source, level, span)
-        ids = [NodeId(source.source_id, level, index) for index in range(*span)]
-        keys_SK = node_keys(self._model, kept_SD, level, self._manifest.scoring_layer)
-        for what, kept, made in (
-            ("embeddings", kept_SD, made_SD),
-            ("keys", self._store.keys(ids).to(keys_SK.device, torch.float32), keys_SK),
+        kept = self._kept(source, level, span)
+        for what, kept_SW, made_SW in (
+            ("embeddings", kept.embeddings_SD, made.embeddings_SD),
+            ("keys", kept.keys_SK, made.keys_SK),
         ):
-            worst = float(_relative_distance(kept, made).max())
+            worst = float(_relative_distance(kept_SW, made_SW).max())
             if not worst <= TOLERANCE:
                 yield (
                     f"level {level}, window {number}: {what} are {worst:.1%} away from what the "
                     f"model makes of the level below, expected at most {TOLERANCE:.0%}"
                 )
 
-    def _compress(
-        self, x_TD: Float[Tensor, "T D"], spans_T: Int[Tensor, " T"], num_spans: int, level: int
-    ) -> Float[Tensor, "S D"]:
-        spans_1T = spans_T[None].to(self._model.device)
-        return self._compressor.compress(x_TD[None], spans_1T, num_spans, level)[0]
-
-    def _embeddings(self, source: Source, level: int, span: Span) -> Float[Tensor, "N D"]:
+    def _kept(self, source: Source, level: int, span: Span) -> WindowNodes:
         ids = [NodeId(source.source_id, level, index) for index in range(*span)]
-        return self._store.embeddings(ids).to(self._model.device, torch.float32)
+        device = self._model.device
+        return WindowNodes(
+            self._store.embeddings(ids).to(device, torch.float32),
+            self._store.keys(ids).to(device, torch.float32),
+        )
 
 
 def _draw(sources: list[Source], num_places: int, seed: int) -> Iterator[tuple[Source, list[int]]]:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lmos.errors import QueryError
+from lmos.heads import RetrievalHeads
 from lmos.masks import causal_mask
 from lmos.model import BaseModel
 from lmos.nodes import NodeId
@@ -97,8 +98,10 @@ def query_vectors(
     Args:
         model: Base model and adapter.
         queries: Token ids of each question, at most `query_room`.
-        layer: The scoring layer; layers above it are not run.
+        layer: The scoring layer; layers above it are not run. With retrieval heads none is.
     """
+    if model.adapter.heads is not None:
+        return _head_queries(model, model.adapter.heads, queries)
     x_BTD, mask_BTT, positions_BT = retrieval_inputs(model, queries)
     state = model.attention(x_BTD, mask_BTT, positions_BT, layer)
     num_tokens = model.adapter.retrieval_RD.shape[0]
@@ -106,6 +109,19 @@ def query_vectors(
     centred_BRQ = queries_BRQ.float() - model.adapter.query_offset_Q
     vectors_BRK = torch.einsum("brq,rqk->brk", centred_BRQ, model.adapter.query_map_RQK)
     return vectors_BRK * (state.scaling * model.adapter.log_temperature.exp())
+
+
+def _head_queries(
+    model: BaseModel, heads: RetrievalHeads, queries: Sequence[Sequence[int]]
+) -> Float[Tensor, "B 1 K"]:
+    longest = max(map(len, queries))
+    ids_BT = torch.zeros(len(queries), longest, dtype=torch.long)
+    real_BT = torch.zeros(len(queries), longest, dtype=torch.bool)
+    for row, query in enumerate(queries):
+        ids_BT[row, : len(query)] = torch.tensor(query)
+        real_BT[row, : len(query)] = True
+    ids_BT, real_BT = ids_BT.to(model.device), real_BT.to(model.device)
+    return heads.queries(model.embed(ids_BT), ids_BT, real_BT)[:, None]
 
 
 @dataclass(frozen=True)

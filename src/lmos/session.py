@@ -141,7 +141,7 @@ def make_manifest(
         segmenter=segmenter,
         scoring_layer=model.scoring_layer,
         embedding_width=model.embedding_width,
-        key_width=model.key_width,
+        key_width=model.node_key_width,
         adapter=model.adapter_folder,
     )
 
@@ -171,7 +171,7 @@ class Session:
             tokenizer_hash=model.tokenizer_hash,
             scoring_layer=model.scoring_layer,
             embedding_width=model.embedding_width,
-            key_width=model.key_width,
+            key_width=model.node_key_width,
         )
         manifest.require_same(mine)
         self.model = model

@@ -11,9 +11,15 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from lmos.attention import ATTENTION_NAME, AttentionState, masks_by_layer_type, record_attention
+from lmos.attention import (
+    ATTENTION_NAME,
+    AttentionState,
+    LayerReached,
+    masks_by_layer_type,
+    record_attention,
+)
 from lmos.decoding import Choice, Chosen, stream_tokens
 from lmos.errors import ConfigError, ModelError
 from lmos.pretrained import first_line, require_known_layers
@@ -108,21 +114,53 @@ class Transformer:
         x_BTD: Float[Tensor, "B T D"],
         mask_BTT: Bool[Tensor, "B T T"] | None = None,
         positions_BT: Int[Tensor, "B T"] | None = None,
+        depth: int | None = None,
     ) -> Float[Tensor, "B T D"]:
-        """Run the transformer.
+        """Run the transformer, or its first layers.
 
         Args:
             x_BTD: Embeddings at input scale.
             mask_BTT: True where row may attend to column; causal when `None`. The output of a row
                 that may attend to nothing is finite and means nothing.
             positions_BT: Positions; 0, 1, 2, ... when `None`.
+            depth: Layers to run; all when `None`.
 
         Returns:
-            Hidden states after the final norm. Gradients flow.
+            Hidden states after the final norm; those that enter layer `depth`, not normalised,
+            when the pass was cut short. Gradients flow.
         """
-        output = self._run(x_BTD, **self._mask_arguments(x_BTD, mask_BTT, positions_BT))
+        arguments = self._mask_arguments(x_BTD, mask_BTT, positions_BT)
+        if depth is not None and depth < self.num_layers:
+            return self._run_first(x_BTD, depth, arguments)
+        output = self._run(x_BTD, **arguments)
         hidden_BTD: Tensor = output.last_hidden_state
         return hidden_BTD
+
+    def _run_first(
+        self, x_BTD: Float[Tensor, "B T D"], depth: int, arguments: dict[str, Any]
+    ) -> Float[Tensor, "B T D"]:
+        """What enters layer `depth`; neither it nor those above it are run."""
+        heard: list[Tensor] = []
+
+        def stop(_: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
+            heard.append(inputs[0] if inputs else options["hidden_states"])
+            raise LayerReached
+
+        handle = self._layers()[depth].register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            self._run(x_BTD, **arguments)
+        except LayerReached:
+            pass
+        finally:
+            handle.remove()
+        return heard[0]
+
+    def _layers(self) -> nn.ModuleList:
+        """The layers of the transformer, from the first on."""
+        for part in self.module.modules():
+            if isinstance(part, nn.ModuleList) and len(part) == self.num_layers:
+                return part
+        raise ModelError(f"{self.name}: its {self.num_layers} layers are not in one list")
 
     def attention(
         self,

@@ -20,6 +20,7 @@ from lmos.cli import parameters
 from lmos.cli.failures import INTERRUPTED
 from lmos.cli.helping import HelpfulCommand
 from lmos.cli.inputs import MEGABYTE, STDIN, Inputs, find_inputs, read_stdin
+from lmos.cli.moments import moment
 from lmos.cli.options import ModelChoice, json_option, model_options, store_argument
 from lmos.cli.output import count, note, print_json, printable, progress_bar, size
 from lmos.cli.stores import require_store
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
 @store_argument
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--source", metavar="NAME", help="Name of the source.  [default: the path]")
-@click.option(
-    "--time", type=parameters.moment, metavar="TIME", help="When the text is from.  [default: now]"
-)
+@click.option("--time", type=moment, metavar="TIME", help="When the text is from.  [default: now]")
 @click.option(
     "--label",
     "labels",

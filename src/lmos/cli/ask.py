@@ -81,8 +81,9 @@ def ask(
     else:
         say(answer)
         _show_evidence(answer, drawn)
-        timing = answer.timing
-        note(f"retrieved in {timing['retrieve']:.2f} s, {timing['total']:.2f} s in all")
+        if answer.reason is None:
+            timing = answer.timing
+            note(f"retrieved in {timing['retrieve']:.2f} s, {timing['total']:.2f} s in all")
     if not answer.is_found:
         sys.exit(FAILED)
 

@@ -30,7 +30,9 @@ def import_archive(file: Path, store: Path, as_json: bool) -> None:
 
     from lmos.store.archive import read_archive, read_manifest
     from lmos.store.drafts import new_store
+    from lmos.store.files import require_free
 
+    require_free(store)
     with new_store(store, read_manifest(file)) as made, waiting("importing"):
         num_sources = read_archive(file, made)
     if as_json:

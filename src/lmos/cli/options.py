@@ -16,6 +16,7 @@ import click
 
 from lmos.cli import parameters
 from lmos.cli.helping import option
+from lmos.cli.moments import moment
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -157,16 +158,16 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @_retrieval_option(
         "since",
-        "Ask only sources of this time or later: 2024-05-17T08:30.",
+        "Ask only sources of this time or later: 2024-05, 2024-05-17T08:30.",
         is_rare=False,
-        type=parameters.moment,
+        type=moment,
         metavar="TIME",
     )
     @_retrieval_option(
         "until",
-        "Ask only sources before this time.",
+        "Ask only sources before this time; 2024-05 is the first of May.",
         is_rare=False,
-        type=parameters.moment,
+        type=moment,
         metavar="TIME",
     )
     @_retrieval_option(
@@ -261,8 +262,8 @@ def answer_options(command: Callable[..., None]) -> Callable[..., None]:
         "--temperature",
         group="Answer",
         is_rare=True,
-        type=click.FloatRange(min=0),
-        default=0.0,
+        type=parameters.temperature,
+        default="0",
         show_default=True,
         metavar="X",
         help="0 always gives the likeliest answer; the larger, the more varied.",
@@ -271,7 +272,8 @@ def answer_options(command: Callable[..., None]) -> Callable[..., None]:
         "--seed",
         group="Answer",
         is_rare=True,
-        default=0,
+        type=parameters.seed,
+        default="0",
         show_default=True,
         metavar="N",
         help="With a temperature, the same seed gives the same answer.",

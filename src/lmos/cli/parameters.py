@@ -1,20 +1,19 @@
-"""Kinds of values on the command line: ratios, times, labels, sizes.
+"""Kinds of values on the command line: ratios, labels, sizes; times are in `moments`.
 
 Text in, values out, or a usage error that shows what was expected. Knows no commands.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from datetime import datetime
 
 import click
 
 NO_LIMIT = -1
+_MAX_SEED = 2**63 - 1
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3}
-_FIRST_SECOND = datetime(1, 1, 2).timestamp()
-_LAST_SECOND = datetime(9999, 12, 30).timestamp()
 
 
 def ratio_list(text: str) -> tuple[int, ...]:
@@ -25,18 +24,26 @@ def ratio_list(text: str) -> tuple[int, ...]:
         raise click.BadParameter(f"expected whole numbers like 16,4,4, got {text!r}") from None
 
 
-def moment(text: str) -> float:
-    """An ISO 8601 date or time, local unless it has an offset, or seconds, to seconds."""
+def temperature(text: str) -> float:
+    """A number from 0 on; neither infinite nor none."""
     try:
-        seconds = _seconds(text)
-    except (ValueError, OverflowError):
-        raise click.BadParameter(
-            "expected a date like 2024-05-17, a time like 2024-05-17T08:30 or seconds since 1970, "
-            f"got {text!r}"
-        ) from None
-    if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
-        raise click.BadParameter(f"expected a time in the years 1 to 9999, got {text!r}")
-    return seconds
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise click.BadParameter(f"expected a number from 0 on, like 0.7, got {text!r}")
+    return value
+
+
+def seed(text: str) -> int:
+    """A whole number that random generators take."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= _MAX_SEED:
+        raise click.BadParameter(f"expected a whole number from 0 to 2^63 - 1, got {text!r}")
+    return value
 
 
 def label(text: str) -> tuple[str, str]:
@@ -55,10 +62,3 @@ def byte_limit(text: str) -> int:
     if match is None:
         raise click.BadParameter(f"expected a size like 500MB, or none, got {text!r}")
     return int(float(match[1]) * _UNITS[match[2].upper()])
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return datetime.fromisoformat(text).timestamp()

@@ -33,6 +33,8 @@ def require_free(path: Path) -> None:
         StoreExists: There is something already.
         StoreError: The folder is missing.
     """
+    if not path.name:
+        raise StoreError(f"expected the path of a file for the new store, got {path}")
     if not path.parent.is_dir():
         raise StoreError(f"expected a folder {path.parent} for the new store; make it first")
     for taken in (path, *_beside(path)):

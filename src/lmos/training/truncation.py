@@ -12,8 +12,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lmos.builder import pad_windows, rounded
 from lmos.compressor import Compressor
+from lmos.levels import pad_windows, rounded
 from lmos.model import BaseModel
 from lmos.nodes import Span
 from lmos.scorers import node_keys
