@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from lmos.nodes import Source, Span
+from lmos.normal import trim
 from lmos.store import AbstractStore
 from lmos.units import iter_units
 
@@ -53,7 +54,7 @@ class Excerpt:
         )
 
     def sentences_around(self, span: Span) -> Span:
-        """The span and the rest of the sentences that it touches, without white space around them.
+        """The span and the rest of the sentences that it touches, without what is blank around them.
 
         What is one unit of a text (`units`) is one sentence here: an item of a list, a row, a
         heading with what follows it. Where none begins or ends in the excerpt, words are kept
@@ -63,19 +64,18 @@ class Excerpt:
         borders = self._sentence_borders()
         first = max((place for place in borders if place <= span.start), default=words.start)
         last = min((place for place in borders if place >= span.stop), default=words.stop)
-        text = self.text[first - self.start : last - self.start]
-        if not text.strip():
+        text = self.text[first - self.start : last - self.start].decode(errors="replace")
+        start, stop = trim(text)
+        if start == stop:
             return span
-        return Span(last - len(text.lstrip()), first + len(text.rstrip()))
+        return Span(first + len(text[:start].encode()), last - len(text[stop:].encode()))
 
     def _is_gap(self, place: int) -> bool:
         """Whether white space stands at one side of a place within the text."""
         return self.text[place - 1 : place].isspace() or self.text[place : place + 1].isspace()
 
     def _sentence_borders(self) -> list[int]:
-        units = iter_units(
-            self.text.decode(), _MAX_SENTENCE_BYTES, is_inside=not self.is_head
-        )
+        units = iter_units(self.text.decode(), _MAX_SENTENCE_BYTES, is_inside=not self.is_head)
         places = list(accumulate((len(unit.encode()) for unit in units), initial=self.start))
         inner = places[1:-1]
         head = [self.start] if self.is_head else []

@@ -1,8 +1,8 @@
 """Headings: what a place in a source stands under: its headings, dates, label and columns.
 
-A source is gone through once, up to a bounded stretch around the place, and what was found is kept
-for the texts that were asked about last. Knows the texts of a store; knows neither units nor why a
-place is asked about.
+Only a bounded stretch before the place is read, and what was found is kept for the stretches that
+were asked about last. Knows the texts of a store; knows neither units nor why a place is asked
+about.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from functools import lru_cache
 from lmos.abbreviations import DATE_WORDS
 from lmos.lines import LABEL_RANK, Kind, is_separator, kind_of, rank_of, underline_rank
 from lmos.nodes import Source, Span
+from lmos.normal import readable
 from lmos.store import AbstractStore
 from lmos.tables import find_columns, row_of
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 14
 """Text is looked through in blocks of this size: that of the place and the one before."""
+_BEYOND_BYTES = 1 << 10
+"""And a little of the next, for headings and tables of several lines."""
 _MAX_LINE_BYTES = 400
 """A longer line is no heading, whatever it begins with."""
 _MAX_TITLE = 100
@@ -79,31 +82,55 @@ class Outline:
         return self._marks[index].place if index >= 0 else Place()
 
 
-def read_place(store: AbstractStore, source: Source, span: Span) -> Place:
+def place_of(store: AbstractStore, source: Source, span: Span) -> Place:
     """What a span of a source stands under.
 
-    Looks back one to two mebibytes; what stands further up is not known.
+    Looks back 16 to 32 KiB. What stands further up is not known, but for the columns of a table
+    that the source begins with.
     """
-    return read_outline(store, source, span.start).place(span)
+    return outline_of(store, source, span.start).place(span)
 
 
-def read_outline(store: AbstractStore, source: Source, place: int) -> Outline:
+def outline_of(store: AbstractStore, source: Source, place: int) -> Outline:
     """The outline of a source around a place, with the bytes of the source."""
     number = place // _BLOCK_BYTES
     start = max(0, number - 1) * _BLOCK_BYTES
-    stop = min(source.num_bytes, (number + 1) * _BLOCK_BYTES)
-    return find_outline(store.text(source.source_id, Span(start, stop)), start)
+    stop = min(source.num_bytes, (number + 1) * _BLOCK_BYTES + _BEYOND_BYTES)
+    head = store.text(source.source_id, Span(0, _BEYOND_BYTES)) if start else b""
+    return find_outline(store.text(source.source_id, Span(start, stop)), start, head)
 
 
 @lru_cache(maxsize=_KEPT_TEXTS)
-def find_outline(text: bytes, start: int = 0) -> Outline:
-    """The outline of a text that begins at byte `start` of its source."""
+def find_outline(text: bytes, start: int = 0, head: bytes = b"") -> Outline:
+    """The outline of some text of a source.
+
+    Args:
+        text: What is looked through.
+        start: Where it begins in its source.
+        head: What its source begins with, if `text` is not that.
+    """
     lines = list(_iter_lines(text, start))
-    marks, open_fence = _Scan(lines, None).run()
+    # The first line may be the end of one.
+    lines = lines[1:] if start else lines
+    heads = [line.text for line in _iter_lines(head, 0)]
+    marks, open_fence = _Scan(lines, heads).run()
     if open_fence is not None:
         # A fence that nothing closes is no code, or all below it would have no headings.
-        marks, _ = _Scan(lines, open_fence).run()
+        marks, _ = _Scan(lines, heads, open_fence).run()
     return Outline(marks)
+
+
+def without_headings(text: str, headings: Sequence[str]) -> str:
+    """A text without the headings that it begins with, unless it is nothing else."""
+    rest = text
+    while True:
+        line, _, below = rest.partition("\n")
+        is_heading = _title(line) in headings or underline_rank(line) is not None
+        if line.strip() and not is_heading:
+            return rest
+        if not below.strip():
+            return text
+        rest = below
 
 
 @dataclass(frozen=True)
@@ -120,7 +147,7 @@ class _Line:
 def _iter_lines(text: bytes, start: int) -> Iterator[_Line]:
     for raw in text.split(b"\n"):
         stop = start + len(raw) + 1
-        yield _Line(raw.decode(errors="replace"), start, stop)
+        yield _Line(raw.decode(errors="replace").lstrip("\ufeff"), start, stop)
         start = stop
 
 
@@ -129,11 +156,15 @@ class _Scan:
 
     Args:
         lines: All of them.
+        heads: The first lines of the source, if others are looked at.
         ignored: Number of a line that is not to be read as the beginning of code.
     """
 
-    def __init__(self, lines: Sequence[_Line], ignored: int | None) -> None:
+    def __init__(
+        self, lines: Sequence[_Line], heads: Sequence[str], ignored: int | None = None
+    ) -> None:
         self._lines = lines
+        self._heads = heads
         self._ignored = ignored
         self._marks: list[_Mark] = []
         self._stack: list[tuple[int, str]] = []
@@ -141,7 +172,7 @@ class _Scan:
 
     def run(self) -> tuple[list[_Mark], int | None]:
         """The marks, and the number of the line that begins code that does not end."""
-        number = 0
+        number = self._first_table_stop()
         while number < len(self._lines):
             line = self._lines[number]
             if (fence := _FENCE.match(line.text)) and number != self._ignored:
@@ -186,7 +217,7 @@ class _Scan:
         is_marked = not text[:1].isalpha() or text.rstrip()[-1] in ":：" or below in ("=", "-")  # noqa: RUF001
         if is_marked or "|" in text or _first_word(text) in DATE_WORDS:
             return False
-        is_first = number == 0 or self._lines[number - 1].is_blank
+        is_first = self._is_first(number)
         return not (is_first and any(mark in text for mark in ",;\t"))
 
     def _leave_list(self, line: _Line) -> None:
@@ -215,7 +246,7 @@ class _Scan:
     def _setext_rank(self, number: int) -> int | None:
         """Of a single line of prose above a row of dashes."""
         text = self._lines[number].text
-        is_first = number == 0 or self._lines[number - 1].is_blank
+        is_first = self._is_first(number)
         if not is_first or number + 1 == len(self._lines) or kind_of(text) is not Kind.PROSE:
             return None
         is_sentence = text.rstrip().endswith((".", "!", ":", ",", ";"))
@@ -241,22 +272,36 @@ class _Scan:
         headings = tuple(title for _, title in self._stack)
         self._marks.append(_Mark(start, body, Place(headings, columns)))
 
+    def _first_table_stop(self) -> int:
+        """The number of the line after the rows of a table that the source begins with."""
+        columns = find_columns(self._heads[:3], is_first=True) if self._heads else None
+        if columns is None:
+            return 0
+        return self._rows_stop(0, self._heads[0], columns)
+
+    def _is_first(self, number: int) -> bool:
+        """Whether nothing stands right above a line."""
+        return self._lines[number - 1].is_blank if number else not self._heads
+
     def _table_stop(self, number: int) -> int | None:
         """The number of the line after a table that begins here."""
         if number + 1 == len(self._lines):
             return None
         texts = [line.text for line in self._lines[number : number + 3]]
-        is_first = number == 0 or self._lines[number - 1].is_blank
-        columns = find_columns(texts, is_first=is_first)
+        columns = find_columns(texts, is_first=self._is_first(number))
         if columns is None:
             return None
         first = number + 2 if is_separator(texts[1]) else number + 1
-        stop, is_row = first, row_of(texts[0])
+        return self._rows_stop(first, texts[0], columns)
+
+    def _rows_stop(self, first: int, head: str, columns: str) -> int:
+        """The number of the line after the rows of a table, the first of which is known."""
+        stop, is_row = first, row_of(head)
         while stop < len(self._lines) and is_row(self._lines[stop].text):
             stop += 1
         if stop > first:
             self._mark(self._lines[first].start, self._lines[first].start, columns)
-        if stop > first and stop < len(self._lines):
+        if first < stop < len(self._lines):
             self._mark(self._lines[stop].start, self._lines[stop].start)
         return stop
 
@@ -268,7 +313,7 @@ def _first_word(line: str) -> str:
 
 def _title(line: str) -> str:
     """The words of a heading."""
-    text = line.strip()
+    text = readable(line).strip()
     if text.startswith("#"):
         text = text.strip("#").strip()
     return text.strip("*_` ").rstrip(".:： ").strip("*_` ")  # noqa: RUF001

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from lmos.errors import ConfigError
 from lmos.nodes import Span
+from lmos.normal import see
+from lmos.plainunits import find_plain_stop
 from lmos.tokens import Tokens
 from lmos.units import Unit, find_unit, may_join
 from lmos.units import iter_units as iter_units
 
 _MAX_CHAR_BYTES = 4
 
-SEGMENTERS = ("sentence", "fixed", "surprise", "attention")
+SEGMENTERS = ("unit", "sentence", "fixed", "surprise", "attention")
 
 Encode = Callable[[str], Tokens]
 ScoreBorders = Callable[[Sequence[int]], Sequence[float]]
@@ -37,13 +40,15 @@ class SegmentConfig:
         ratio: Tokens in a span: exactly (`fixed`, the last of a window may be shorter) or about
             (at most one and a half times as many, and at least three quarters as many in any two
             neighbours of a window that may be joined).
-        segmenter: `sentence` keeps sentences whole where their length allows, and what stands under
-            different headings apart; `fixed` does not look; `surprise` and `attention` begin spans where the model says, see `borders`.
+        segmenter: `unit` keeps sentences, items, rows and turns whole where their length allows,
+            what stands under different headings apart, and reads text in its normal form;
+            `sentence` keeps what ends like a sentence whole; `fixed` does not look; `surprise` and
+            `attention` begin spans where the model says, see `borders`.
     """
 
     window: int = 256
     ratio: int = 16
-    segmenter: str = "sentence"
+    segmenter: str = "unit"
 
     def __post_init__(self) -> None:
         if not 2 <= self.ratio <= self.window:
@@ -116,7 +121,7 @@ def iter_windows(
     ends: list[int] = []
     parts: list[_Part] = []
     start = stop = byte_start
-    for part in _iter_parts(text, encode, config.window):
+    for part in _iter_parts(text, encode, config):
         if len(ids) + len(part.tokens) > config.window:
             # The unit that did not fit must be complete, or more text could make it fit.
             spans = _divide(ids, parts, config, score_borders)
@@ -138,28 +143,36 @@ class _Part:
     Attributes:
         text: Its text.
         tokens: Of the text.
-        unit: What it is.
+        unit: What it is, where the segmenter asks.
         is_final: Whether it is the same whatever follows.
     """
 
     text: str
     tokens: Tokens
-    unit: Unit
+    unit: Unit | None
     is_final: bool
 
+    def may_join(self, following: _Part) -> bool:
+        """Whether the next part may share a span with it."""
+        if self.unit is None or following.unit is None:
+            return True
+        return may_join(self.text, self.unit, following.unit)
 
-def _iter_parts(text: str, encode: Encode, window: int) -> Iterator[_Part]:
+
+def _iter_parts(text: str, encode: Encode, config: SegmentConfig) -> Iterator[_Part]:
     """The units of a text; one of more tokens than a window holds is cut in half until it has fewer.
 
     What follows such a cut is as uncertain as the cut itself.
     """
-    start = 0
+    start, window = 0, config.window
     is_final = True
+    is_by_units = config.segmenter == "unit"
+    read = partial(_encode_seen, encode) if is_by_units else encode
     while start < len(text):
-        unit = find_unit(text, start, window)
-        stop = unit.stop
+        unit = find_unit(text, start, window) if is_by_units else None
+        stop = unit.stop if unit else find_plain_stop(text, start, window)
         is_final = is_final and stop < len(text)
-        tokens = encode(text[start:stop])
+        tokens = read(text[start:stop])
         while len(tokens) > window:
             if stop - start == 1:
                 raise ConfigError(
@@ -167,9 +180,18 @@ def _iter_parts(text: str, encode: Encode, window: int) -> Iterator[_Part]:
                     f"got {window}"
                 )
             stop = (start + stop) // 2
-            tokens = encode(text[start:stop])
+            tokens = read(text[start:stop])
         yield _Part(text[start:stop], tokens, unit, is_final)
         start = stop
+
+
+def _encode_seen(encode: Encode, text: str) -> Tokens:
+    """The tokens of a text as it is seen, with their ends in the text as it is."""
+    seen = see(text)
+    if not seen.text:
+        return encode(text)
+    tokens = encode(seen.text)
+    return Tokens(tokens.ids, tuple(seen.origins[end] for end in tokens.byte_ends))
 
 
 def _window(
@@ -182,11 +204,9 @@ def _divide(
     ids: list[int], parts: list[_Part], config: SegmentConfig, score_borders: ScoreBorders | None
 ) -> list[Span]:
     """The spans of a window; they follow from its own tokens and nothing else."""
-    if config.segmenter == "sentence":
+    if config.segmenter in ("unit", "sentence"):
         lengths = [len(part.tokens) for part in parts]
-        joins = [
-            may_join(before.text, before.unit, part.unit) for before, part in pairwise(parts)
-        ]
+        joins = [before.may_join(part) for before, part in pairwise(parts)]
         return sentence_spans(lengths, config.ratio, joins)
     if config.segmenter == "fixed":
         starts = range(0, len(ids), config.ratio)

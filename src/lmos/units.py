@@ -32,6 +32,7 @@ _CLOSING_FENCE = re.compile(r"\n[ \t]*(?:```+|~~~+)[ \t]*(?=\n|$)")
 _BARE_FENCE = re.compile(r"(?:```+|~~~+)[ \t]*$")
 _BLANK = re.compile(r"[^\S\n]*(?:\n[^\S\n]*\n|\n?$)")
 _INDENT = 2
+_MARK = "\ufeff"
 _FINAL = frozenset({Kind.HEADING, Kind.FENCE, Kind.ROW, Kind.TURN, Kind.KEY})
 """Kinds that a line keeps, whatever follows in it."""
 _UNJOINED = frozenset({Kind.ROW, Kind.TURN, Kind.RECORD, Kind.FENCE, Kind.RULE})
@@ -122,7 +123,7 @@ class _Cutter:
 
     def find_stop(self) -> int:
         """Where the unit ends, counted from its start."""
-        self._begin(self._skip_space(0))
+        self._begin(self._skip_marks())
         place = self._body
         while True:
             if self.kind is Kind.FENCE and (stop := self._code_stop()):
@@ -190,6 +191,11 @@ class _Cutter:
         below = self._skip_space(self._body + len(line))
         self._body = below if below < len(self._text) else self._body
         return None
+
+    def _skip_marks(self) -> int:
+        """Where the text begins, after white space and a byte order mark."""
+        start = self._skip_space(0)
+        return self._skip_space(start + 1) if self._text[start : start + 1] == _MARK else start
 
     def _skip_space(self, place: int) -> int:
         rest = self._text[place:]
