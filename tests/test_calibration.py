@@ -208,7 +208,10 @@ def test_a_calibration_is_written_beside_the_adapter(
     model_folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A random model is never right: let it be graded by the length of what it says.
-    monkeypatch.setattr("lmos.training.calibration._plain", lambda text: str(len(text) > 40))
+    monkeypatch.setattr(
+        "lmos.training.calibration.is_same",
+        lambda *texts: len({len(each) > 40 for each in texts}) == 1,
+    )
     report = values("calibrate", model_folder, "--data", data, "--texts", 5)
     assert report["folder"] == str(model_folder)
     assert 0 <= report["auroc"] <= 1

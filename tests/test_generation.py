@@ -12,7 +12,7 @@ from torch import Tensor
 
 from building import filled_store, generated_ids, prose
 from lmos.errors import ConfigError
-from lmos.generation import hit_text, prompt_embeddings, stream_answer
+from lmos.generation import prompt_embeddings, stream_answer
 from lmos.model import BaseModel
 from lmos.nodes import Hit, NodeId, Span
 from lmos.prompts import (
@@ -83,7 +83,8 @@ def test_hits_are_read_in_the_order_given(tiny_llama: BaseModel, store: Abstract
     text_first = prompt_embeddings(tiny_llama, store, [text, node], QUESTION)
     node_first = prompt_embeddings(tiny_llama, store, [node, text], QUESTION)
     start = len(tiny_llama.encode(question_before(QUESTION)))
-    stop = start + len(tiny_llama.encode(hit_text(store, text) + "\n"))
+    line = " ".join(store.text(1, text.byte_span).decode(errors="replace").split())
+    stop = start + len(tiny_llama.encode(line + "\n"))
     assert text_first[stop].equal(node_first[start])
     assert text_first[start:stop].equal(node_first[start + 1 : stop + 1])
 

@@ -19,12 +19,12 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "lmos"
 # A file may import what stands above it, never what stands below. A folder is one layer.
 LAYERS = """
-errors nodes fingerprint prompts released
-tokens confidence decoding pretrained selfcheck
-masks scoring segments heads
+errors nodes fingerprint prompts formats content
+tokens confidence decoding pretrained selfcheck modelcache conversion released
+masks scoring segments heads lowrank
 adapter attention transformer model
 store
-excerpts
+excerpts reading
 borders compressor reuse scorers levels
 builder recheck keyindex strategies retriever
 generation citations absence
@@ -35,11 +35,12 @@ training
 cli server
 """.split()
 ONLY_IMPORTERS = {
-    "transformers": {"model", "attention"},
+    "transformers": {"model", "attention", "conversion"},
+    "gguf": {"conversion"},
     "peft": {"model"},
     "accelerate": {"training"},
     "apsw": {"store"},
-    "tokenizers": {"tokens", "training"},
+    "tokenizers": {"tokens", "conversion", "training"},
     "faiss": {"keyindex"},
     "ray": {"scaleout"},
     "click": {"cli"},

@@ -17,6 +17,7 @@ from lmos.builder import SourceText, TreeBuilder
 from lmos.errors import ConfigError, QueryError
 from lmos.model import BaseModel
 from lmos.nodes import Hit, NodeId
+from lmos.reading import passage_of
 from lmos.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.scorers import SCORERS, query_vectors
 from lmos.store import AbstractStore
@@ -229,9 +230,9 @@ def test_texts_begin_and_end_with_whole_words(
 
 
 def num_positions(model: BaseModel, store: AbstractStore, hits: Sequence[Hit]) -> int:
-    """What the hits take: one for each embedding, and the tokens of what was opened to text."""
-    texts = [store.text(hit.source.source_id, hit.byte_span) for hit in hits if hit.is_text]
-    tokens = sum(len(model.encode(text.decode(errors="replace")).ids) for text in texts)
+    """What the hits take: one for each embedding, and what the reader is given of each text."""
+    texts = [passage_of(store, hit.source, hit.byte_span) for hit in hits if hit.is_text]
+    tokens = sum(map(len, model.format.passage_ids(texts)))
     return tokens + len(hits) - len(texts)
 
 

@@ -354,7 +354,7 @@ def another_layer(folder: Path) -> BaseModel:
 @pytest.mark.parametrize(
     ("make_model", "differing"),
     [
-        (another_base, ["base_hash", "adapter_hash"]),
+        (another_base, ["the model", "base_hash", "adapter_hash"]),
         (another_adapter, ["adapter_hash"]),
         (another_layer, ["scoring_layer", "adapter_hash"]),
     ],

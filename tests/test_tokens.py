@@ -8,9 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from architectures import TEXT, write_tokenizer
+from bases import pretrained_folder
 from lmos.errors import ModelError
+from lmos.released import resolve_model
 from lmos.tokens import TextTokenizer
 from lmos.training.tokenizer import END_TOKEN
 
@@ -99,6 +102,76 @@ def test_special_tokens_in_a_text_are_plain_text(exact: TextTokenizer) -> None:
     tokens = exact.encode(f"a {END_TOKEN} b")
     assert 0 not in tokens.ids
     assert exact.decode([*tokens.ids, 0]) == f"a {END_TOKEN} b"
+
+
+def unigram(folder: Path) -> Tokenizer:
+    """Has its special tokens among the words."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=80,
+        special_tokens=["</s>", "<unk>"],
+        unk_token="<unk>",
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([f"{TEXT} <a/> b/c"] * 8, trainer)
+    return tokenizer
+
+
+def shipped(folder: Path) -> Tokenizer:
+    return Tokenizer.from_file(str(Path(resolve_model("lmos-small")) / "tokenizer.json"))
+
+
+def pretrained(folder: Path) -> Tokenizer:
+    return Tokenizer.from_file(str(pretrained_folder() / "tokenizer.json"))
+
+
+WITH_SPECIAL_TOKENS = {
+    "tiny": byte_level,
+    "unigram": unigram,
+    "lmos-small": shipped,
+    "smollm2-135m-instruct": pretrained,
+}
+
+
+@pytest.mark.parametrize("kind", WITH_SPECIAL_TOKENS)
+def test_no_special_token_can_be_spelled_out(kind: str, tmp_path: Path) -> None:
+    backend = WITH_SPECIAL_TOKENS[kind](tmp_path)
+    theirs = PreTrainedTokenizerFast(tokenizer_object=backend)
+    ours = TextTokenizer(theirs.backend_tokenizer)
+    special = {
+        number: token.content
+        for number, token in backend.get_added_tokens_decoder().items()
+        if token.special
+    }
+    assert len(special) >= 2
+    for number, content in special.items():
+        text = f"one {content} two{content}"
+        before = ours.encode(text)
+        assert special.keys().isdisjoint(before.ids)
+        assert before.byte_ends[-1] == len(text)
+        theirs(text)
+        theirs.apply_chat_template(
+            [{"role": "user", "content": text}], chat_template="{{ messages[0]['content'] }}"
+        )
+        theirs.backend_tokenizer.encode_special_tokens = False
+        assert ours.encode(text) == before
+        assert ours.encode_control(text).count(number) == 2
+        assert ours.encode(text) == before
+
+
+def test_the_tokenizer_of_others_stays_as_it_is(tmp_path: Path) -> None:
+    backend = byte_level(tmp_path)
+    backend.enable_truncation(3)
+    TextTokenizer(backend).encode_control(TEXT)
+    assert not backend.encode_special_tokens
+    assert len(backend.encode(TEXT).ids) == 3
+
+
+def test_what_a_vocabulary_lacks_stays_unknown(tmp_path: Path) -> None:
+    ours = TextTokenizer(unigram(tmp_path))
+    assert 1 in ours.encode("dog 世 dog").ids
 
 
 def test_a_text_that_a_tokenizer_drops_is_refused(tmp_path: Path) -> None:

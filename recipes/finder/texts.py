@@ -185,7 +185,9 @@ def read_dialogs(
         yield cut(f"dialog {start}", "dialog", ["\n".join(lines)], [], encode, config)
 
 
-def read_notes(folder: Path, held_out: bool, encode: Encode, config: SegmentConfig) -> Iterator[Text]:
+def read_notes(
+    folder: Path, held_out: bool, encode: Encode, config: SegmentConfig
+) -> Iterator[Text]:
     """Notes written by hand, many in one text; the leaves of the evidence answer."""
     rows = []
     for path in sorted(folder.glob("*.jsonl")):
@@ -232,5 +234,3 @@ def group_windows(texts: Sequence[Text]) -> dict[str, list[Text]]:
     for text in texts:
         groups[text.kind].append(text)
     return groups
-
-

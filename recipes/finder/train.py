@@ -38,13 +38,16 @@ from recipes.finder.texts import (
     read_squad,
 )
 
-SHARES = {"squad": 0.62, "fairytale": 0.06, "meeting": 0.08, "notes": 0.1, "facts": 0.06, "dialog": 0.08}
+SHARES = {
+    "squad": 0.62,
+    "fairytale": 0.06,
+    "meeting": 0.08,
+    "notes": 0.1,
+    "facts": 0.06,
+    "dialog": 0.08,
+}
 RUN = 12
 """Windows of one text that stand together in a batch."""
-
-
-DROPOUT = 0.1
-TOKEN_DROPOUT = 0.1
 
 
 @dataclass
@@ -69,7 +72,9 @@ def draw_batch(groups: dict[str, list[Text]], rng: random.Random, num_runs: int)
             rows[number] = len(batch.windows)
             batch.windows.append((text, number))
         first = text.first_leaves[start]
-        last = text.first_leaves[start + len(rows) - 1] + len(text.windows[start + len(rows) - 1].spans)
+        last = text.first_leaves[start + len(rows) - 1] + len(
+            text.windows[start + len(rows) - 1].spans
+        )
         places = [
             (rows[number], span)
             for number in rows
@@ -112,20 +117,20 @@ def pad_questions(asked: Sequence[Asked]) -> tuple[Tensor, Tensor]:
 
 
 def batch_loss(
-    heads: RetrievalHeads, embeddings_VD: Tensor, batch: Batch, lift_weight: float
+    heads: RetrievalHeads, embeddings_VD: Tensor, batch: Batch, lift_weight: float, drop: float
 ) -> tuple[Tensor, float]:
     """InfoNCE over the leaves of the batch, and over groups of 4 and 16 of them."""
     ids_BT, spans_BT = pad_windows([text.windows[n].content for text, n in batch.windows])
     num_spans = int(spans_BT.max()) + 1
     num_spans += -num_spans % 16
-    x_BTD = nn.functional.dropout(embeddings_VD[ids_BT], DROPOUT)
-    keys_BSK = heads.leaf_keys(x_BTD, ids_BT, drop_tokens(spans_BT), num_spans)
+    x_BTD = embeddings_VD[ids_BT]
+    keys_BSK = heads.leaf_keys(x_BTD, ids_BT, drop_tokens(spans_BT, drop), num_spans)
     real_BS = torch.zeros(keys_BSK.shape[:2], dtype=torch.bool)
     for row, (text, number) in enumerate(batch.windows):
         real_BS[row, : len(text.windows[number].spans)] = True
     question_ids_QT, real_QT = pad_questions([asked for asked, _ in batch.asked])
-    x_QTD = nn.functional.dropout(embeddings_VD[question_ids_QT], DROPOUT)
-    is_kept_QT = real_QT & (torch.rand(real_QT.shape) > TOKEN_DROPOUT)
+    x_QTD = embeddings_VD[question_ids_QT]
+    is_kept_QT = real_QT & (torch.rand(real_QT.shape) > drop)
     queries_QK = heads.queries(x_QTD, question_ids_QT, is_kept_QT)
     gold_QBS = torch.zeros(len(batch.asked), *real_BS.shape, dtype=torch.bool)
     for number, (_, golds) in enumerate(batch.asked):
@@ -146,9 +151,9 @@ def batch_loss(
     return total, right
 
 
-def drop_tokens(spans_BT: Tensor) -> Tensor:
+def drop_tokens(spans_BT: Tensor, drop: float) -> Tensor:
     """Some tokens as if they were padding."""
-    return spans_BT.masked_fill(torch.rand(spans_BT.shape) < TOKEN_DROPOUT, PADDING)
+    return spans_BT.masked_fill(torch.rand(spans_BT.shape) < drop, PADDING)
 
 
 def info_nce(
@@ -244,6 +249,8 @@ def standard(scores_QN: Tensor) -> Tensor:
 @click.option("--key-width", default=256, help="Numbers in a key.")
 @click.option("--threads", default=1, help="Threads of the processor.")
 @click.option("--seed", default=0, help="Of everything.")
+@click.option("--context/--no-context", default=True, help="Look at neighbours and windows.")
+@click.option("--drop", default=0.1, help="Share of tokens that are hidden.")
 @click.option("--articles", default=10_000, help="Articles of SQuAD at most.")
 def main(
     base: Path,
@@ -257,6 +264,8 @@ def main(
     key_width: int,
     threads: int,
     seed: int,
+    context: bool,
+    drop: float,
     articles: int,
 ) -> None:
     """Train the retrieval heads."""
@@ -282,7 +291,9 @@ def main(
         "meeting": list(read_meetings(data / "qmsum" / "val", encode, config)),
         "notes": list(read_notes(notes, True, encode, config)),
     }
-    click.echo(f"{len(texts)} texts, {sum(len(t.asked) for t in texts)} questions, {time.monotonic() - began:.0f} s")
+    click.echo(
+        f"{len(texts)} texts, {sum(len(t.asked) for t in texts)} questions, {time.monotonic() - began:.0f} s"
+    )
     groups = group_windows(texts)
     for group in groups.values():
         group.sort(key=lambda text: len(text.windows))
@@ -298,6 +309,8 @@ def main(
         rarity_V = -(counts_V / counts_V.max()).log()
         heads.gate_V.copy_(rarity_V.clamp(min=0.05).log())
         heads.question_gate_V.copy_(heads.gate_V)
+    heads.near.weight.requires_grad_(context)
+    heads.window.weight.requires_grad_(context)
     gates = [heads.gate_V, heads.question_gate_V]
     others = [p for p in heads.parameters() if all(p is not gate for gate in gates)]
     optimizer = torch.optim.AdamW(
@@ -320,7 +333,7 @@ def main(
             break
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * min(1.0, (step + 1) / 50) * max(0.02, 1 - step / steps)
-        loss, right = batch_loss(heads, embeddings_VD, draw_batch(groups, rng, runs), 0.3)
+        loss, right = batch_loss(heads, embeddings_VD, draw_batch(groups, rng, runs), 0.3, drop)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -328,7 +341,9 @@ def main(
         mean_right = 0.98 * mean_right + 0.02 * right
         if step % 100 == 0:
             click.echo(
-                json.dumps({"step": step, "loss": round(mean_loss, 3), "right": round(mean_right, 3)})
+                json.dumps(
+                    {"step": step, "loss": round(mean_loss, 3), "right": round(mean_right, 3)}
+                )
             )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recipes.reader.format import PromptFormat
+from lmos.formats import PromptFormat
 from recipes.reader.samples import Sample
 
 
@@ -44,7 +44,7 @@ def pack(sample: Sample, prompt: PromptFormat, stop_id: int, max_len: int) -> Ro
     context_len = len(ids)
     branch, places, is_said = [0] * context_len, list(range(context_len)), [False] * context_len
     for number, asked in enumerate(sample.asked, 1):
-        question = prompt.question_ids(asked.question, asked.turns)
+        question = prompt.tail_ids(asked.question, asked.turns)
         answer = [*prompt.answer_ids(asked.answer), stop_id]
         if len(ids) + len(question) + len(answer) > max_len or len(answer) > 48:
             continue
@@ -66,7 +66,8 @@ def batches(rows: Iterable[Row], max_tokens: int, pool: int = 48) -> Iterator[li
         if len(waiting) == pool:
             yield from _grouped(waiting, max_tokens)
             waiting = []
-    yield from _grouped(waiting, max_tokens)
+    if waiting:
+        yield from _grouped(waiting, max_tokens)
 
 
 def _grouped(rows: list[Row], max_tokens: int) -> list[list[Row]]:

@@ -125,7 +125,9 @@ def _address(rng: random.Random) -> str:
 
 
 def _link(rng: random.Random) -> str:
-    return f"https://{_word(rng)}.{rng.choice(('org', 'io', 'net'))}/{_word(rng)}/{_word(rng, 2, 5)}"
+    return (
+        f"https://{_word(rng)}.{rng.choice(('org', 'io', 'net'))}/{_word(rng)}/{_word(rng, 2, 5)}"
+    )
 
 
 def _path(rng: random.Random) -> str:

@@ -86,6 +86,7 @@ class Adapter(nn.Module):
         config: Shapes.
         heads: Retrieval heads, if it has any.
         trained_on: Hash of the base model that it was trained with, or `None`.
+        trained_on_name: What that model is called, for people; `None` if it is not known.
         names_steps: Whether the model was taught to name, in parentheses before an answer, what
             leads to it.
         compression_LD: By level, added to the mean that a compression token starts from.
@@ -127,6 +128,7 @@ class Adapter(nn.Module):
         super().__init__()
         self.config = config
         self.trained_on: str | None = None
+        self.trained_on_name: str | None = None
         self.names_steps = False
         width, num_tokens = config.embedding_width, config.num_retrieval_tokens
         generator = torch.Generator().manual_seed(seed)
@@ -169,6 +171,7 @@ class Adapter(nn.Module):
         header = {
             "format": 1 if is_plain and not self.config.has_prefix else ADAPTER_FORMAT,
             "trained_on": self.trained_on,
+            "trained_on_name": self.trained_on_name,
             "names_steps": self.names_steps,
             "config": _without_defaults(self.config),
         }
@@ -188,6 +191,7 @@ class Adapter(nn.Module):
         except (KeyError, TypeError, ConfigError) as error:
             raise ModelError(f"{folder / CONFIG_FILE} is not complete: {error}") from error
         adapter.trained_on = header.get("trained_on")
+        adapter.trained_on_name = header.get("trained_on_name")
         adapter.names_steps = bool(header.get("names_steps", False))
         adapter.load_state_dict(_read_weights(folder, adapter))
         return adapter

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from lmos.citations import Citation, Passage, cite
 from lmos.confidence import Calibration, Evidence, confidence_of
+from lmos.content import rest_of_word
+from lmos.formats import is_unknown
 from lmos.generation import AnswerStream
-from lmos.prompts import UNKNOWN_ANSWER
 from lmos.retriever import Retrieval
 
 
@@ -58,14 +59,17 @@ class Answer:
                 self.timing["first_token"] = clock.perf_counter() - self._start
             self.text += piece
             yield piece
+        rest = rest_of_word(self.text, [each.read_text for each in self._passages])
+        if rest and self.evidence is None:
+            self.text = self.text.rstrip() + rest
+            yield rest
         if self.evidence is None:
             self._finish()
 
     @property
     def is_given(self) -> bool:
         """Whether the model said anything but that it does not know, sure of it or not."""
-        said = self.text.strip(" .!").casefold()
-        return bool(said) and said != UNKNOWN_ANSWER
+        return not is_unknown(self.text)
 
     def complete(self) -> Answer:
         """Generate to the end."""

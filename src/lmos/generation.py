@@ -14,51 +14,48 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lmos.decoding import Chosen
+from lmos.formats import Turn
 from lmos.model import BaseModel
 from lmos.nodes import Hit
-from lmos.prompts import (
-    UNKNOWN_ANSWER,
-    answer_text,
-    question_after,
-    question_before,
-    without_steps,
-)
+from lmos.prompts import UNKNOWN_ANSWER, without_steps
+from lmos.reading import passage_of
 from lmos.store import AbstractStore
-
-
-def hit_text(store: AbstractStore, hit: Hit) -> str:
-    """The text that a hit was opened to, on one line."""
-    text = store.text(hit.source.source_id, hit.byte_span).decode("utf-8", errors="replace")
-    return " ".join(text.split())
 
 
 @torch.no_grad()
 def prompt_embeddings(
-    model: BaseModel, store: AbstractStore, hits: Sequence[Hit], question: str
+    model: BaseModel,
+    store: AbstractStore,
+    hits: Sequence[Hit],
+    question: str,
+    turns: Sequence[Turn] = (),
 ) -> Float[Tensor, "T D"]:
-    """The inputs that an answer follows: the question, every hit in turn, the question again.
+    """What an answer follows, in the model's own format: every hit in turn, and the question.
 
     Args:
         model: The one that wrote the store.
         store: Where the hits are from.
         hits: In the order in which the reader shall see them.
         question: As asked.
+        turns: Questions that were asked before, and their answers.
     """
-    parts: list[Tensor] = [_embed_text(model, question_before(question))]
+    prompt = model.format
+    passages = [passage_of(store, hit.source, hit.byte_span) for hit in hits if hit.is_text]
+    pieces = iter(prompt.passage_ids(passages) if passages or not hits else [])
+    parts: list[Tensor] = [_embed(model, prompt.head_ids(question))]
     for hit in hits:
         if hit.is_text:
-            text = hit_text(store, hit)
-            if text:
-                parts.append(_embed_text(model, text + "\n"))
+            parts.append(_embed(model, next(pieces)))
         else:
             level_D = model.adapter.level_LD[hit.node.id.level]
             parts.append(store.embeddings([hit.node.id]).to(level_D) + level_D)
-    parts.append(_embed_text(model, question_after(question)))
+    parts += [_embed(model, piece) for piece in pieces]
+    parts.append(_embed(model, prompt.tail_ids(question, turns)))
     return torch.cat([part.float() for part in parts])
 
 
 class AnswerStream:
-    """An answer as it is generated, one line at most: iterate over it once, for its pieces.
+    """An answer as it is generated: iterate over it once, for its pieces.
 
     Steps that the model was taught to name before an answer are not among the pieces.
 
@@ -74,7 +71,8 @@ class AnswerStream:
         self._model = model
         self._tokens = tokens
         self._names_steps = model.adapter.names_steps
-        self._unknown_ids = model.encode(answer_text(UNKNOWN_ANSWER)).ids
+        self._is_one_line = model.format.is_one_line
+        self._unknown_ids = tuple(model.format.answer_ids(UNKNOWN_ANSWER))
 
     def __iter__(self) -> Iterator[str]:
         ids: list[int] = []
@@ -83,7 +81,7 @@ class AnswerStream:
             ids.append(token.token_id)
             self._note(ids, token)
             text = self._model.decode(ids).lstrip()
-            line, newline, _ = text.partition("\n")
+            line, newline, _ = text.partition("\n") if self._is_one_line else (text, "", "")
             # A character that is cut in two decodes to a replacement mark until its rest comes.
             whole = line if newline else line.rstrip("�")
             if self._names_steps:
@@ -121,11 +119,11 @@ def stream_answer(
     Raises:
         ConfigError: Prompt and answer do not fit the model's positions.
     """
-    stop_ids = [] if model.end_id is None else [model.end_id]
+    stop_ids = model.format.stop_ids
     return AnswerStream(
         model, model.generate(prompt_TD, max_new_tokens, stop_ids, temperature, seed)
     )
 
 
-def _embed_text(model: BaseModel, text: str) -> Float[Tensor, "T D"]:
-    return model.embed(torch.tensor(model.encode(text).ids, device=model.device))
+def _embed(model: BaseModel, ids: Sequence[int]) -> Float[Tensor, "T D"]:
+    return model.embed(torch.tensor(list(ids), dtype=torch.long, device=model.device))

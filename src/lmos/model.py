@@ -1,19 +1,20 @@
 """The base model: a transformer with its tokenizer, its adapter and its files.
 
-The only file, with `attention.py`, that imports transformers and peft. Knows no spans, trees or
-stores.
+With `attention.py` and `conversion.py` the only file that imports transformers, and the only one
+that imports peft, once there are LoRA weights. Knows no spans, trees or stores.
 """
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -25,8 +26,11 @@ from lmos.attention import ATTENTION_NAME
 from lmos.confidence import CALIBRATION_FILE, Calibration
 from lmos.errors import ConfigError, ModelError
 from lmos.fingerprint import hash_tensors
+from lmos.formats import AbstractFormat, BareFormat, PromptFormat
 from lmos.heads import HeadsConfig
+from lmos.lowrank import LowRank
 from lmos.pretrained import LORA_CONFIG_FILE, base_of_adapter, first_line, require_model_files
+from lmos.released import lasting_name, resolve_model
 from lmos.tokens import TextTokenizer, Tokens
 from lmos.transformer import Transformer
 
@@ -45,15 +49,27 @@ class BaseModel(Transformer):
     """
 
     def __init__(self, module: Any, tokenizer: Any, name: str) -> None:
-        """Wrap a loaded model and tokenizer of transformers, with a fresh adapter.
+        """Wrap a model and a tokenizer that transformers loaded, with a fresh adapter.
+
+        From here on the model attends as lmos has it, with the same results; the tokenizer stays
+        as it is, and what is done to it later changes nothing here.
+
+        Args:
+            module: A causal LM.
+            tokenizer: A fast one.
+            name: What to call the model in messages and stores.
 
         Raises:
             ModelError: The architecture cannot be used; the message says why.
         """
+        _require_offsets(tokenizer, name)
+        _take_attention(module, name)
         super().__init__(module, name)
         self._tokenizer = tokenizer
         self._text = TextTokenizer(tokenizer.backend_tokenizer)
-        self._lora: PeftModel | None = None
+        self._lora: Any = None
+        self._reader: LowRank | None = None
+        self._formats: dict[bool, AbstractFormat] = {}
         self._hash: tuple[object, str] | None = None
         self.adapter: Adapter
         self.is_trained: bool
@@ -66,34 +82,60 @@ class BaseModel(Transformer):
         cls,
         path_or_id: str | Path,
         adapter: str | Path | None = None,
-        device: str | torch.device = "cpu",
+        device: str | torch.device | None = None,
         dtype: torch.dtype | Literal["auto"] = torch.float32,
         trust_remote_code: bool = False,
+        *,
+        device_map: Any = None,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
     ) -> BaseModel:
-        """Load a model folder, or a model of the Hugging Face Hub, and its adapter.
+        """Load a model that lmos knows by name, a folder, a GGUF file or a model of the Hub.
 
         Args:
-            path_or_id: Folder with `config.json`, safetensors and tokenizer, or a name on the Hub;
-                or the folder of an adapter with LoRA weights, which names its base model.
+            path_or_id: A name such as `lmos-small`; a folder with `config.json`, safetensors and
+                tokenizer; a GGUF file; a name on the Hugging Face Hub; or the folder of an adapter
+                with LoRA weights, which names its base model.
             adapter: Folder of the adapter; by default the model's own folder, if it has one.
-            device: Where to compute.
+            device: Where to compute; the CPU by default.
             dtype: Of the weights, `auto` for the one they were saved in; the adapter stays in
                 float32.
             trust_remote_code: Run Python code that comes with the model.
+            device_map: Which part computes where, as transformers takes it; instead of `device`.
+            revision: Branch, tag or commit of the model on the Hub.
+            token: For private models of the Hub; `True` for the one that is stored.
+            cache_dir: Where to keep what comes from the Hub.
+            local_files_only: Take nothing from the network.
 
         Raises:
             ModelError: Something is missing, does not fit, or the architecture cannot be used.
+            ConfigError: The device cannot be used, or there is a device map too.
         """
-        base = base_of_adapter(Path(path_or_id))
+        if device is not None and device_map is not None:
+            raise ConfigError("device and device_map: expected one of them, got both")
+        name = resolve_model(str(path_or_id))
+        base = base_of_adapter(Path(name))
         if base is not None:
             adapter = path_or_id if adapter is None else adapter
-        name = str(path_or_id if base is None else base)
+            name = resolve_model(base)
         require_model_files(name)
+        options = {
+            "trust_remote_code": trust_remote_code,
+            "revision": revision,
+            "token": token,
+            "cache_dir": cache_dir,
+            "local_files_only": local_files_only,
+        }
+        options = {key: value for key, value in options.items() if value is not None}
         with _quiet():
-            config = _load_config(name, trust_remote_code)
-            tokenizer = _load_tokenizer(name, trust_remote_code)
-            module = _load_module(name, config, dtype, trust_remote_code)
-        model = cls(_move(module, device), tokenizer, str(path_or_id))
+            config = _load_config(name, options)
+            tokenizer = _load_tokenizer(name, options)
+            module = _load_module(name, config, dtype, options | {"device_map": device_map})
+        if device_map is None:
+            module = _move(module, device or "cpu")
+        model = cls(module, tokenizer, str(path_or_id))
         if adapter is not None:
             model.load_adapter(Path(adapter))
             if str(adapter) != str(path_or_id):
@@ -114,7 +156,7 @@ class BaseModel(Transformer):
         Raises:
             ModelError: No such architecture, no tokenizer, or it cannot be used.
         """
-        tokenizer = _load_tokenizer(str(tokenizer_folder), trust_remote_code=False)
+        tokenizer = _load_tokenizer(str(tokenizer_folder), {})
         name = str(config.get("name_or_path") or config["model_type"])
         return cls(_random_module(config, seed), tokenizer, name)
 
@@ -159,6 +201,18 @@ class BaseModel(Transformer):
         return None if token_id is None else int(token_id)
 
     @property
+    def stop_ids(self) -> frozenset[int]:
+        """The tokens that end what it says: that of the tokenizer, and those of its own config."""
+        own = getattr(self.module.generation_config, "eos_token_id", None)
+        own = [own] if isinstance(own, int) else own or []
+        return frozenset(int(stop_id) for stop_id in (*own, self.end_id) if stop_id is not None)
+
+    @property
+    def base_name(self) -> str:
+        """What leads to the base model: a name, a folder, a GGUF file, an id of the Hub."""
+        return lasting_name(str(self.module.name_or_path)) or self.name
+
+    @property
     def has_lora(self) -> bool:
         """Whether low-rank weights stand beside the frozen base model."""
         return self._lora is not None
@@ -194,9 +248,64 @@ class BaseModel(Transformer):
         """Token ids and their byte offsets, without special tokens."""
         return self._text.encode(text)
 
+    @property
+    def format(self) -> AbstractFormat:
+        """How it is asked: in its chat template's words once it finds by retrieval heads."""
+        is_bare = self.adapter.heads is None
+        if is_bare not in self._formats:
+            self._formats[is_bare] = self._make_format(is_bare)
+        return self._formats[is_bare]
+
+    def _make_format(self, is_bare: bool) -> AbstractFormat:
+        def encode(text: str) -> Sequence[int]:
+            return self.encode(text).ids
+
+        if is_bare:
+            end_id = self.end_id
+            return BareFormat(encode, frozenset(() if end_id is None else (end_id,)))
+        render = self._render_chat if self._tokenizer.chat_template else None
+        return PromptFormat(encode, self._text.encode_control, render, self.stop_ids)
+
+    def _render_chat(self, messages: Sequence[Mapping[str, str]]) -> str:
+        text = self.render_chat(messages)
+        assert text is not None, "asked only where there is a template"
+        return text
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, without special tokens."""
         return self._text.decode(ids)
+
+    def encode_control(self, text: str) -> list[int]:
+        """Token ids in which special tokens that the text spells out are special: for templates.
+
+        Never for text of others: what they write could then end a turn.
+        """
+        return self._text.encode_control(text)
+
+    def render_chat(self, messages: Sequence[Mapping[str, str]]) -> str | None:
+        """A talk as the model was taught to read it, up to where its own answer begins.
+
+        Args:
+            messages: Each with a `role` (`system`, `user`, `assistant`) and a `content`.
+
+        Returns:
+            Text for `encode_control`; `None` if the tokenizer has no chat template.
+
+        Raises:
+            ModelError: The template does not take these messages.
+        """
+        if not self._tokenizer.chat_template:
+            return None
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    list(messages), tokenize=False, add_generation_prompt=True
+                )
+            )
+        except Exception as error:
+            raise ModelError(
+                f"the chat template of {self.name} refuses these messages: {first_line(error)}"
+            ) from error
 
     # Adapter
 
@@ -249,8 +358,9 @@ class BaseModel(Transformer):
         adapter = Adapter.load(folder)
         self._require_fit(adapter.config)
         if adapter.trained_on is not None and adapter.trained_on != self.base_hash:
+            of = "" if adapter.trained_on_name is None else f", {adapter.trained_on_name}"
             raise ModelError(
-                f"the adapter in {folder} was trained on another base model (weights "
+                f"the adapter in {folder} was trained on another base model{of} (weights "
                 f"{adapter.trained_on[:12]}…, {self.name} has {self.base_hash[:12]}…); "
                 "load that one, or train an adapter for this one"
             )
@@ -266,11 +376,41 @@ class BaseModel(Transformer):
                 "it again with lmos calibrate"
             )
 
+    def load_reader(self, folder: Path) -> None:
+        """Take the LoRA weights of `folder` for answering; what is compressed stays as it was.
+
+        A calibration in the folder is taken along if it was fitted for this adapter and reader.
+
+        Raises:
+            ModelError: There are none, or they belong to another model.
+        """
+        if self._reader is not None:
+            self._reader.remove()
+        self._reader = LowRank(self.module, Path(folder))
+        calibration = Calibration.load(Path(folder))
+        fits = calibration is not None and calibration.adapter_hash == self.answering_hash
+        self.calibration = calibration if fits else None
+
+    @property
+    def answering_hash(self) -> str:
+        """SHA-256 of all that answers depend on beside the base model: the adapter, the reader."""
+        if self._reader is None:
+            return self.adapter_hash
+        return hashlib.sha256(f"{self.adapter_hash} {self._reader.hash}".encode()).hexdigest()
+
+    def step(self, x_BTD: Float[Tensor, "1 T D"], cache: Any) -> tuple[Float[Tensor, " V"], Any]:
+        """See `Transformer.step`; with the reader's weights, if there are any."""
+        reader = getattr(self, "_reader", None)
+        with nullcontext() if reader is None else reader.on():
+            return super().step(x_BTD, cache)
+
     def add_lora(self, rank: int) -> None:
         """Put trainable low-rank weights beside every linear layer and freeze the base model."""
         if rank < 1:
             raise ConfigError(f"rank: expected a number ≥ 1, got {rank}")
         self._require_no_lora()
+        from peft import LoraConfig, get_peft_model
+
         options = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
         with _quiet():
             self._lora = get_peft_model(self.module, options)
@@ -319,19 +459,21 @@ class BaseModel(Transformer):
 
     def _save_adapter(self, folder: Path, lora_folder: Path) -> None:
         self.adapter.trained_on = self.base_hash
+        self.adapter.trained_on_name = self.base_name
         self.adapter.save(folder)
         # Weights that changed have left their calibration behind.
         (folder / CALIBRATION_FILE).unlink(missing_ok=True)
         if self.calibration is not None and self.calibration.adapter_hash == self.adapter_hash:
             self.calibration.save(folder)
         if self._lora is not None:
-            base = str(self.module.name_or_path)
-            is_folder = Path(base).is_dir()
             for config in self._lora.peft_config.values():
-                config.base_model_name_or_path = str(Path(base).absolute()) if is_folder else base
-            self._lora.save_pretrained(str(lora_folder))
+                config.base_model_name_or_path = lasting_name(str(self.module.name_or_path))
+            # To find out whether to save the embeddings, which never change, peft would ask the Hub.
+            self._lora.save_pretrained(str(lora_folder), save_embedding_layers=False)
 
     def _load_lora(self, folder: Path) -> None:
+        from peft import PeftModel
+
         self._require_no_lora()
         try:
             with _quiet():
@@ -397,9 +539,26 @@ def _move(module: Any, device: str | torch.device) -> Any:
         raise ConfigError(f"device {str(device)!r} cannot be used: {first_line(error)}") from error
 
 
-def _load_config(name: str, trust_remote_code: bool) -> Any:
+def _take_attention(module: Any, name: str) -> None:
+    """Let a model that was loaded by others attend as lmos has it."""
+    if module.config._attn_implementation == ATTENTION_NAME:
+        return
     try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+        module.set_attn_implementation(ATTENTION_NAME)
+    except Exception as error:
+        raise ModelError(f"{name} cannot be used: {_reason(error)}") from error
+
+
+def _require_offsets(tokenizer: Any, name: str) -> None:
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"the tokenizer of {name} gives no offsets; expected a fast one, with a tokenizer.json"
+        )
+
+
+def _load_config(name: str, options: Mapping[str, Any]) -> Any:
+    try:
+        return AutoConfig.from_pretrained(name, **options)
     except Exception as error:
         raise ModelError(f"no model config in {name}: {first_line(error)}") from error
 
@@ -417,22 +576,19 @@ def _random_module(config: Mapping[str, Any], seed: int) -> Any:
             raise ModelError(f"no model for this config: {_reason(error)}") from error
 
 
-def _load_tokenizer(name: str, trust_remote_code: bool) -> Any:
+def _load_tokenizer(name: str, options: Mapping[str, Any]) -> Any:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(name, **options)
     except Exception as error:
         raise ModelError(
             f"no tokenizer in {name}: expected a tokenizer.json ({first_line(error)})"
         ) from error
-    if not tokenizer.is_fast:
-        raise ModelError(
-            f"the tokenizer of {name} gives no offsets; expected a fast one, with a tokenizer.json"
-        )
+    _require_offsets(tokenizer, name)
     return tokenizer
 
 
 def _load_module(
-    name: str, config: Any, dtype: torch.dtype | Literal["auto"], trust_remote_code: bool
+    name: str, config: Any, dtype: torch.dtype | Literal["auto"], options: Mapping[str, Any]
 ) -> Any:
     module: Any
     try:
@@ -442,8 +598,8 @@ def _load_module(
             dtype=dtype,
             attn_implementation=ATTENTION_NAME,
             use_safetensors=True,
-            trust_remote_code=trust_remote_code,
             output_loading_info=True,
+            **options,
         )
         module, report = loaded
     except Exception as error:

@@ -49,7 +49,8 @@ def base_of_adapter(folder: Path) -> str | None:
     """The base model that a folder with LoRA weights alone names, as peft writes it.
 
     Returns:
-        Its folder or its name on the Hub; `None` for a folder of any other kind.
+        A name that lmos or the Hub knows, a folder or a GGUF file; `None` for a folder of any other
+        kind.
 
     Raises:
         ModelError: The folder names none, or a folder that is not there.
@@ -61,7 +62,7 @@ def base_of_adapter(folder: Path) -> str | None:
         name = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} cannot be read: {error!r}") from error
-    if not isinstance(name, str) or not (Path(name).is_dir() or _HUB_NAME.fullmatch(name)):
+    if not isinstance(name, str) or not (Path(name).exists() or _HUB_NAME.fullmatch(name)):
         raise ModelError(
             f"{path} names the base model {name!r}, which is not there; give the model's folder "
             f"as the model and {folder} as its adapter"

@@ -16,6 +16,7 @@ from lmos.errors import ConfigError
 from lmos.excerpts import read_excerpt
 from lmos.model import BaseModel
 from lmos.nodes import Hit, Node, NodeId, Source, Span, Step
+from lmos.reading import passage_of
 from lmos.scorers import SCORERS, AbstractScorer, Query, query_room
 from lmos.store import AbstractStore
 from lmos.strategies import STRATEGIES, Kept, LevelTrace, Search
@@ -298,7 +299,7 @@ class Retriever:
         excerpt = read_excerpt(store, source, near, _WORD_BYTES)
         widen = excerpt.sentences_around if margin else excerpt.words_around
         span = widen(node.byte_span)
-        return span, len(self._model.encode(excerpt.decode(span)).ids)
+        return span, self._model.format.passage_cost(passage_of(store, source, span))
 
 
 def _iter_nodes(

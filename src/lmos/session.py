@@ -26,13 +26,14 @@ from lmos.model import BaseModel
 from lmos.nodes import Source, Span
 from lmos.normal import readable
 from lmos.recheck import Rechecker
-from lmos.released import DEFAULT_MODEL, resolve_model
+from lmos.released import DEFAULT_MODEL, is_known, shipped_adapter
 from lmos.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore
 
 DEFAULT_RATIOS = (16, 4, 4)
 DEFAULT_WINDOW = 256
+NO_READER = "none"
 DTYPES = ("float32", "bfloat16", "auto")
 _UPPER_WINDOW = 16
 _PART_CHARS = 200_000
@@ -47,15 +48,19 @@ def load_model(
     name: str = DEFAULT_MODEL,
     adapter: str | None = None,
     *,
+    reader: str | None = None,
     device: str = "auto",
     dtype: str = "float32",
     trust_remote_code: bool = False,
 ) -> BaseModel:
-    """Load a shipped model by name, a model folder, or a model of the Hugging Face Hub.
+    """Load a model that lmos knows by name, a folder, a GGUF file or a model of the Hub.
 
     Args:
-        name: Of the model, or its folder.
-        adapter: Folder of the adapter; by default the model's own folder, if it has one.
+        name: Of the model, or its folder or file.
+        adapter: Folder of the adapter; by default the model's own folder, if it has one, or the one
+            that ships for it.
+        reader: Folder of LoRA weights for answering, in peft's format; by default those that ship
+            for the model, and `none` for the model as it is.
         device: Where to compute, as torch names it; `auto` is a GPU if torch sees one.
         dtype: Of the weights while it computes: `float32`, `bfloat16`, or `auto` for the one that
             they were saved in. A store may be used with one and the other: its vectors differ
@@ -73,19 +78,22 @@ def load_model(
         raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    path = resolve_model(name)
-    if path == DEFAULT_MODEL:
+    if name == DEFAULT_MODEL and not is_known(name):
         raise ModelError(f"the model {name} is not part of this installation; install lmos again")
     model = BaseModel.from_pretrained(
-        path,
+        name,
         adapter=adapter,
         device=device,
         dtype="auto" if dtype == "auto" else getattr(torch, dtype),
         trust_remote_code=trust_remote_code,
     )
-    model.name = (
-        name if path != name else str(Path(name).absolute()) if Path(name).exists() else name
-    )
+    if adapter is None and (shipped := shipped_adapter(name, "memory")) is not None:
+        model.load_adapter(shipped)
+    chosen = shipped_adapter(name, "reader") if reader is None else Path(reader)
+    if chosen is not None and reader != NO_READER:
+        model.load_reader(chosen)
+    if not is_known(name) and Path(name).exists():
+        model.name = str(Path(name).absolute())
     if not model.is_trained:
         warnings.warn(
             f"{name} was not trained to compress and retrieve: what it finds is close to chance. "
@@ -323,7 +331,7 @@ class Session:
         question: str,
         config: RetrievalConfig | None = None,
         *,
-        max_new_tokens: int = 32,
+        max_new_tokens: int = 128,
         temperature: float = 0.0,
         seed: int = 0,
     ) -> Answer:

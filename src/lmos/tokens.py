@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import accumulate
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from lmos.errors import ModelError
 
@@ -46,11 +46,16 @@ class TextTokenizer:
     """
 
     def __init__(self, backend: Tokenizer) -> None:
-        """Take over a tokenizer: from here on it neither truncates nor pads."""
-        backend.no_truncation()
-        backend.no_padding()
-        backend.encode_special_tokens = True
-        self._backend = backend
+        """Copy a tokenizer; the copy neither truncates nor pads, and none but this one has it.
+
+        Others change a tokenizer while they use it, transformers with every text that it encodes.
+        """
+        self._backend = _copy(backend)
+        self._backend.encode_special_tokens = True
+
+    @cached_property
+    def _control_backend(self) -> Tokenizer:
+        return _copy(self._backend)
 
     @cached_property
     def hash(self) -> str:
@@ -77,13 +82,51 @@ class TextTokenizer:
             raise ModelError(
                 f"the tokenizer makes no tokens of {text[:40]!r}; expected one that keeps all text"
             )
+        ids, stops = encoding.ids, [stop for _, stop in encoding.offsets]
+        if not self._special_tokens.keys().isdisjoint(ids):
+            ids, stops = self._without_special(text, encoding)
         byte_offsets = _byte_offsets(text)
-        ends = accumulate((int(byte_offsets[stop]) for _, stop in encoding.offsets), max)
-        return Tokens(tuple(encoding.ids), (*list(ends)[:-1], int(byte_offsets[-1])))
+        ends = accumulate((int(byte_offsets[stop]) for stop in stops), max)
+        return Tokens(tuple(ids), (*list(ends)[:-1], int(byte_offsets[-1])))
+
+    @cached_property
+    def _special_tokens(self) -> dict[int, str]:
+        added = self._backend.get_added_tokens_decoder()
+        return {number: token.content for number, token in added.items() if token.special}
+
+    def _without_special(self, text: str, encoding: Encoding) -> tuple[list[int], list[int]]:
+        """Ids and where they stop, with special tokens that `text` spells out as characters.
+
+        Some vocabularies have their special tokens among the words. What stands for all that they
+        lack is special too, and stays.
+        """
+        ids, stops = [], []
+        for number, (start, stop) in zip(encoding.ids, encoding.offsets, strict=True):
+            special = self._special_tokens.get(number)
+            if special is None or special.casefold() not in text[start:stop].casefold():
+                ids.append(number)
+                stops.append(stop)
+                continue
+            for at in range(start, stop):
+                part = self._backend.encode(text[at], add_special_tokens=False).ids
+                ids += part
+                stops += [at + 1] * len(part)
+        return ids, stops
+
+    def encode_control(self, text: str) -> list[int]:
+        """Token ids in which special tokens that the text spells out are special; for templates."""
+        return list(self._control_backend.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, without special tokens."""
         return self._backend.decode(list(ids), skip_special_tokens=True)
+
+
+def _copy(backend: Tokenizer) -> Tokenizer:
+    copy = Tokenizer.from_str(backend.to_str())
+    copy.no_truncation()
+    copy.no_padding()
+    return copy
 
 
 def _byte_offsets(text: str) -> np.ndarray:

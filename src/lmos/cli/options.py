@@ -48,6 +48,7 @@ class ModelChoice:
         trust_remote_code: Whether Python code that comes with the model may run.
         device: Where it computes; `auto` is a GPU if there is one.
         dtype: Of its weights.
+        reader: Folder of the weights that answer; `None` for those that ship for the model.
     """
 
     name: str | None
@@ -55,6 +56,7 @@ class ModelChoice:
     trust_remote_code: bool
     device: str = "auto"
     dtype: str = "float32"
+    reader: str | None = None
 
     @property
     def loading(self) -> dict[str, Any]:
@@ -63,6 +65,7 @@ class ModelChoice:
             "trust_remote_code": self.trust_remote_code,
             "device": self.device,
             "dtype": self.dtype,
+            "reader": self.reader,
         }
 
 
@@ -103,7 +106,8 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         "--model",
         group="Model",
         metavar="MODEL",
-        help="A shipped model, a folder, or a name on the Hugging Face Hub.  "
+        help="lmos-small, smollm2-135m-instruct, a folder, a GGUF file, or a name on the Hugging "
+        "Face Hub.  "
         "[default: the store's own; for a new store lmos-small]",
     )
     @option(
@@ -112,6 +116,14 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         is_rare=True,
         metavar="FOLDER",
         help="The folder of the adapter, if it is not beside the model.",
+    )
+    @option(
+        "--reader",
+        group="Model",
+        is_rare=True,
+        metavar="FOLDER",
+        help="LoRA weights that answer, in peft's format; none answers with the model as it is.  "
+        "[default: those that ship for the model]",
     )
     @option(
         "--trust-remote-code",
@@ -142,12 +154,13 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         *args: Any,
         model: str | None,
         adapter: str | None,
+        reader: str | None,
         trust_remote_code: bool,
         device: str,
         dtype: str,
         **options: Any,
     ) -> None:
-        choice = ModelChoice(model, adapter, trust_remote_code, device, dtype)
+        choice = ModelChoice(model, adapter, trust_remote_code, device, dtype, reader)
         command(*args, model=choice, **options)
 
     return with_model
@@ -253,7 +266,7 @@ def answer_options(command: Callable[..., None]) -> Callable[..., None]:
         "--max-new-tokens",
         group="Answer",
         type=click.IntRange(min=1),
-        default=32,
+        default=128,
         show_default=True,
         metavar="N",
         help="The answer has at most N tokens.",

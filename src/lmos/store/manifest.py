@@ -131,6 +131,9 @@ class Manifest:
             for name, mine, yours in pairs
             if mine != yours
         ]
+        if self.base_hash != other.base_hash:
+            models = f"  the model: the store has {self.base_model!r}, you brought "
+            differences.insert(0, models + repr(other.base_model))
         if differences:
             adapter = "" if self.adapter is None else f" and the adapter {self.adapter!r}"
             raise StoreMismatch(

@@ -7,8 +7,6 @@ what was known about each answer when it ended. Knows nothing of how a model is 
 from __future__ import annotations
 
 import random
-import re
-import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
@@ -17,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lmos.confidence import Calibration, Evidence
+from lmos.content import is_same
 from lmos.errors import ConfigError, DataError
 from lmos.model import BaseModel
 from lmos.session import Session, make_manifest
@@ -122,7 +121,7 @@ def calibrate(
     for number in range(config.num_texts):
         judged += _judge_text(model, sampler, config, number, rng)
         progress(1)
-    return fit_calibration(judged, config.false_share, model.adapter_hash)
+    return fit_calibration(judged, config.false_share, model.answering_hash)
 
 
 def fit_calibration(
@@ -207,7 +206,7 @@ def _judge_text(
         for asked in drawn.asked:
             answer = session.ask(asked.question).complete()
             assert answer.evidence is not None
-            is_right = asked.answer is not None and _plain(answer.text) == _plain(asked.answer)
+            is_right = asked.answer is not None and is_same(answer.text, asked.answer)
             is_given = answer.is_given
             judged.append(
                 Judged(answer.evidence, number, asked.answer is not None, is_given, is_right)
@@ -242,9 +241,3 @@ def _report(
         false_share=float(is_found_N[~has_answer_N].double().mean()),
         found_share=float(is_found_N[right_N > 0.5].double().mean()),
     )
-
-
-def _plain(answer: str) -> str:
-    """Lower case, without punctuation and articles, as exact match is usually taken."""
-    kept = "".join(mark for mark in answer.lower() if mark not in string.punctuation)
-    return " ".join(re.sub(r"\b(a|an|the)\b", " ", kept).split())
