@@ -38,7 +38,22 @@ WORDS = [
     "…",
     "(b)",
 ]
-GAPS = [" ", "  ", "\n", "\n\n", ". ", "! ", '." ', "? \n", ".\n \t", "", "。"]
+GAPS = [
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    ". ",
+    "! ",
+    '." ',
+    "? \n",
+    ".\n \t",
+    "",
+    "。",
+    "\u0301\xa0",
+    "\r\n",
+    "\xad",
+]
 PROSE = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(GAPS)), max_size=60).map(
     lambda pairs: "".join(word + gap for word, gap in pairs)
 )
@@ -280,6 +295,23 @@ def test_what_stands_under_different_headings_shares_no_span() -> None:
         "Ana: x\n",
         "Ben: y\n",
     ]
+
+
+def test_texts_that_look_the_same_have_the_same_tokens_and_bytes_of_their_own() -> None:
+    config = SegmentConfig(window=64, ratio=8)
+    plain, odd = "Café au lait. So.", "\ufeffCafe\u0301\xa0au\xad lait. So."
+    (seen,), (window,) = windows_of(plain, config), windows_of(odd, config)
+    assert window.content == seen.content
+    assert window.byte_ends[-1] == len(odd.encode())
+    ends = [end for end in window.byte_ends if odd.encode()[:end].decode().endswith("\xa0")]
+    assert len(ends) == 1
+    (raw,) = windows_of(odd, SegmentConfig(64, 8, "sentence"))
+    assert raw.token_ids != seen.token_ids
+
+
+def test_text_in_which_nothing_can_be_seen_has_tokens_all_the_same() -> None:
+    (window,) = windows_of("\ufeff\u200b", SegmentConfig(window=64, ratio=8))
+    assert window.byte_span == Span(0, 6)
 
 
 @given(st.lists(st.integers(1, 60), max_size=12), st.integers(2, 20))

@@ -26,8 +26,8 @@ PLACES = _words("st ste mt ft")
 
 BEFORE_NUMBERS = _words(
     """
-    no nos nr nrn p pp pg vol vols fig figs art arts sec ch chap cap abt par para eq ex exx tab abb abs
-    kap bd bde ziff s núm num nº pág págs pag pagg vgl al ann app rm apt bldg lot pl ed
+    no nos nr nrn p pp pg vol vols fig figs art arts sec ch chap cap abt par para eq ex exx tab abb
+    abs kap bd bde ziff s núm num nº pág págs pag pagg vgl al ann app rm apt bldg lot pl ed
     jan feb mar apr jun jul aug sep sept oct nov dec jän mär mrz okt dez janv févr fevr avr juil déc
     ene abr ago dic genn febbr magg giu giugn lug sett ott mrt fev mon tue tues thu thur thurs fri
     t tel fax v vv n c ca lin ln
@@ -39,7 +39,8 @@ NEVER_LAST = _words(
     """
     vs ca approx cf viz vgl evtl ggf inkl exkl bzw bzgl zzgl abzgl sog resp tel ebd insb einschl
     gegr geb verh hrsg eds e.g i.e z.b d.h p.ex u.a i.d.r s.o s.u v.a m.a.w d.w.z n.b bijv incl
-    excl c.f p.e p.ej por.ej u.u i.a z.t z.hd tsd mio mrd sig dott avv geom sra srta op av avda pza ctra
+    excl c.f p.e p.ej por.ej u.u i.a z.t z.hd tsd mio mrd sig dott avv geom sra srta op av
+    avda pza ctra
     """
 )
 """No sentence ends with these."""

@@ -54,7 +54,7 @@ class Excerpt:
         )
 
     def sentences_around(self, span: Span) -> Span:
-        """The span and the rest of the sentences that it touches, without what is blank around them.
+        """The span and the rest of the sentences that it touches, without blanks around them.
 
         What is one unit of a text (`units`) is one sentence here: an item of a list, a row, a
         heading with what follows it. Where none begins or ends in the excerpt, words are kept
@@ -96,4 +96,3 @@ def cut_excerpt(raw: bytes, start: int, num_bytes: int) -> Excerpt:
         raw, start = raw[1:], start + 1
     text = raw.decode(errors="ignore").encode()
     return Excerpt(start, text, start == 0, start + len(text) >= num_bytes)
-

@@ -51,7 +51,7 @@ class _Mark:
 
     Attributes:
         start: First byte of the line.
-        body: First byte of the next line.
+        body: First byte of the next line that is not blank.
         place: What is below it.
     """
 
@@ -112,7 +112,7 @@ def find_outline(text: bytes, start: int = 0, head: bytes = b"") -> Outline:
     lines = list(_iter_lines(text, start))
     # The first line may be the end of one.
     lines = lines[1:] if start else lines
-    heads = [line.text for line in _iter_lines(head, 0)]
+    heads = [line.text for line in _iter_lines(head, 0)] if head else []
     marks, open_fence = _Scan(lines, heads).run()
     if open_fence is not None:
         # A fence that nothing closes is no code, or all below it would have no headings.
@@ -168,7 +168,6 @@ class _Scan:
         self._ignored = ignored
         self._marks: list[_Mark] = []
         self._stack: list[tuple[int, str]] = []
-        self._columns: str | None = None
 
     def run(self) -> tuple[list[_Mark], int | None]:
         """The marks, and the number of the line that begins code that does not end."""
@@ -207,14 +206,17 @@ class _Scan:
         rank, num_lines = self._heading(number)
         if rank is None:
             return number + 1
-        self._push(rank, line, self._lines[number + num_lines - 1].stop)
-        return number + num_lines
+        below = number + num_lines
+        while below < len(self._lines) and self._lines[below].is_blank:
+            below += 1
+        self._push(rank, line, self._lines[min(below, len(self._lines) - 1)].start)
+        return below
 
     def _is_plain(self, number: int) -> bool:
         """Whether a line cannot be anything but text, asked first because most are that."""
         text = self._lines[number].text
         below = self._lines[number + 1].text[:1] if number + 1 < len(self._lines) else ""
-        is_marked = not text[:1].isalpha() or text.rstrip()[-1] in ":：" or below in ("=", "-")  # noqa: RUF001
+        is_marked = not text[:1].isalpha() or text.rstrip()[-1] in ":：" or below in ("=", "-")
         if is_marked or "|" in text or _first_word(text) in DATE_WORDS:
             return False
         is_first = self._is_first(number)
@@ -316,4 +318,4 @@ def _title(line: str) -> str:
     text = readable(line).strip()
     if text.startswith("#"):
         text = text.strip("#").strip()
-    return text.strip("*_` ").rstrip(".:： ").strip("*_` ")  # noqa: RUF001
+    return text.strip("*_` ").rstrip(".:： ").strip("*_` ")

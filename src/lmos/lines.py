@@ -60,7 +60,7 @@ _KIND = re.compile(
         (?:\*\*|__)?:(?:\*\*|__)?[ \t]+\S
       )
     | (?P<KEY>["']?[\w.-]+["']?(?:[ ]?=[ ]?|:[ \t]+)\S)
-    """,  # noqa: RUF001
+    """,
     re.VERBOSE,
 )
 _UNSPACED = re.compile(r"(?<=[^\s,;])[,;](?=\S)")
@@ -79,7 +79,7 @@ def kind_of(line: str) -> Kind:
 
 
 def _is_day_of_month(line: str) -> bool:
-    """Whether what looks like item 3 is the third of a month: `3. März war ein Montag.`"""
+    """Whether what looks like item 3 is the third of a month: `3. März war ein Montag`."""
     words = line.split(maxsplit=2)
     return words[0].rstrip(".").isdigit() and words[1].rstrip(".,:").lower() in MONTHS
 
@@ -149,14 +149,12 @@ _DATE = re.compile(
 _WIDE_DATE = re.compile(rf"(?:{_MONTH}{_YEAR}?|\d{{4}}(?:-\d\d)?)[.:,]?\s*$", re.IGNORECASE)
 _HOUR = re.compile(rf"{_CLOCK}[.:,]?\s*$", re.IGNORECASE)
 _BOLD = re.compile(r"(\*\*|__)(?=\S)(?:(?!\1)[^\n])+\1[.:]?\s*$")
-_NUMBER = re.compile(
-    r"\(?(?:\d{1,3}(?:\.\d{1,3})*|[A-Za-z]|[ivxIVX]{1,5})[.):]\)?\s*$|[-*+•]\s*$"
-)
-_INNER_END = re.compile(r"[.!?…؟۔։] |[。！？।]")  # noqa: RUF001
+_NUMBER = re.compile(r"\(?(?:\d{1,3}(?:\.\d{1,3})*|[A-Za-z]|[ivxIVX]{1,5})[.):]\)?\s*$|[-*+•]\s*$")
+_INNER_END = re.compile(r"[.!?…؟۔։] |[。！？।]")
 _PLAIN_END = re.compile(  # But not "Dr. Moss", who may be speaking.
-    r"(?<![DdMm]r)(?<![Mm]rs)(?<![Mm]s)(?<![Pp]rof)[.!?…؟۔։] \S|[。！？।]."  # noqa: RUF001
+    r"(?<![DdMm]r)(?<![Mm]rs)(?<![Mm]s)(?<![Pp]rof)[.!?…؟۔։] \S|[。！？।]."
 )
-_PLAIN_START = re.compile(r"[a-zß-öø-ÿ][\w'’-]+[,;]? [^=:\s][^\n]* ")  # noqa: RUF001
+_PLAIN_START = re.compile(r"[a-zß-öø-ÿ][\w'’-]+[,;]? [^=:\s][^\n]* ")
 _WORD = re.compile(r"[^\W\d_]+")
 _MAX_LABEL = 100
 _MAX_DATE = 40
@@ -190,7 +188,7 @@ def _short_rank(text: str) -> int | None:
         if _HOUR.match(text):
             return HOUR_RANK
         return PERIOD_RANK if _WIDE_DATE.match(text) else DATE_RANK
-    if text[-1] in ":：" and len(text) <= _MAX_LABEL and not _INNER_END.search(text):  # noqa: RUF001
+    if text[-1] in ":：" and len(text) <= _MAX_LABEL and not _INNER_END.search(text):
         return LABEL_RANK
     return NUMBER_RANK if len(text) < 16 and _NUMBER.match(text) else None
 

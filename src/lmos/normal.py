@@ -28,11 +28,11 @@ _INDENT = re.compile(r"^[^\S\n]+", re.MULTILINE)
 
 
 class Seen(NamedTuple):
-    """A text as it is seen.
+    r"""A text as it is seen.
 
     Attributes:
         text: Composed characters (NFC), no soft hyphens, marks of direction or byte order, or
-            characters without width; every space a plain one, every end of a line a `\\n`.
+            characters without width; every space a plain one, every end of a line a `\n`.
         origins: For each place between bytes of it, the first to the last, the byte of the original
             text that stands there; never decreasing. What is not seen belongs to the character
             before it, or to the first.
@@ -43,10 +43,10 @@ class Seen(NamedTuple):
 
 
 def see(text: str) -> Seen:
-    """A text as it is seen; of two that look the same, the same.
+    r"""A text as it is seen; of two that look the same, the same.
 
     Example:
-        >>> see("Cafe\\u0301\\u00a0au")
+        >>> see("Cafe\u0301\u00a0au")
         Seen(text='Café au', origins=[0, 1, 2, 3, 6, 6, 8, 9, 10])
     """
     if _is_plain(text):
@@ -64,14 +64,14 @@ def see(text: str) -> Seen:
 
 
 def readable(text: str) -> str:
-    """A text as the reader reads it: as it is seen, with one space where there were several.
+    r"""A text as the reader reads it: as it is seen, with one space where there were several.
 
     None are at the ends of lines. The indent of a line stays, in spaces: it may say to what it
     belongs.
 
     Example:
-        >>> readable("Cafe\\u0301 \\u00a0 au\\u00ad lait\\ufeff \\r\\n")
-        'Café au lait\\n'
+        >>> readable("Cafe\u0301 \u00a0 au\u00ad lait\ufeff \r\n")
+        'Café au lait\n'
     """
     text = _TRAILING.sub("", see(text).text)
     text = _INDENT.sub(lambda match: " " * len(match.group().expandtabs(4)), text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_SENTENCE_END = re.compile(r"""(?:[.!?…]["'”’)\]]*[ \t]+|\n\s*|[。！？])(?=\S)""")  # noqa: RUF001
+_SENTENCE_END = re.compile(r"""(?:[.!?…]["'”’)\]]*[ \t]+|\n\s*|[。！？])(?=\S)""")
 _ABBREVIATION = re.compile(
     r"\b(?:Mr|Mrs|Ms|Dr|St|Prof|Capt|Col|Gen|Rev|No|vs|etc|e\.g|i\.e|[A-Z])\.$"
 )

@@ -160,7 +160,7 @@ class _Part:
 
 
 def _iter_parts(text: str, encode: Encode, config: SegmentConfig) -> Iterator[_Part]:
-    """The units of a text; one of more tokens than a window holds is cut in half until it has fewer.
+    """The units of a text; one of more tokens than a window holds is cut in half until it fits.
 
     What follows such a cut is as uncertain as the cut itself.
     """

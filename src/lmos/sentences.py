@@ -22,18 +22,18 @@ from lmos.abbreviations import (
     WEEKDAYS,
 )
 
-_WIDE_MARKS = "。！？｡．।॥"  # noqa: RUF001
+_WIDE_MARKS = "。！？｡．।॥"
 """Ends of sentences that need no space after them."""
 _MARKS = ".!?…‼⁇⁈⁉؟۔։።။។" + _WIDE_MARKS
-_CLOSERS = r"""["'”’»›)\]}*_」』）】〉》]*"""  # noqa: RUF001
+_CLOSERS = r"""["'”’»›)\]}*_」』）】〉》]*"""
 
 END = rf"[{re.escape(_MARKS)}]+{_CLOSERS}\s+|[{_WIDE_MARKS}][{re.escape(_MARKS)}]*{_CLOSERS}\s*"
 """A pattern: a sentence may end here; the white space is part of it."""
 
-_OPENERS = "\"'“”„‚‘’«‹»›([{¿¡*_「『（"  # noqa: RUF001
-_NEXT = re.compile(rf"[{re.escape(_OPENERS)}]*([\w'’-]*)")  # noqa: RUF001
+_OPENERS = "\"'“”„‚‘’«‹»›([{¿¡*_「『（"
+_NEXT = re.compile(rf"[{re.escape(_OPENERS)}]*([\w'’-]*)")
 _ROMAN = re.compile(r"[IVXLC]+$")
-_ELISION = re.compile(r"^[^\W\d_]{1,2}['’]")  # noqa: RUF001
+_ELISION = re.compile(r"^[^\W\d_]{1,2}['’]")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]$")
 _DAYS = MONTHS | WEEKDAYS
 _IN_PARTS = NEVER_LAST | SOMETIMES_LAST
@@ -55,7 +55,7 @@ def is_end(text: str, start: int, match: re.Match[str], *, is_open: bool) -> boo
     """
     mark = match.group().rstrip()
     if mark[0] in _WIDE_MARKS:
-        return not (mark == "．" and _is_between_digits(text, match))  # noqa: RUF001
+        return not (mark == "．" and _is_between_digits(text, match))
     following = _NEXT.match(text, match.end())
     assert following is not None
     word = following.group(1)

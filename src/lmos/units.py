@@ -256,7 +256,7 @@ class _Cutter:
         place, is_blank = match.end(), match.group().count("\n") > 1
         text = self._text[self._body : place].strip()
         rank = rank_of(text) if "\n" not in text else None
-        if rank is None and text.endswith((":", "：")):  # noqa: RUF001
+        if rank is None and text.endswith((":", "：")):
             rank = LABEL_RANK
         if rank is not None:
             return self._open(rank, place, match.group())

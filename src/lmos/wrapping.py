@@ -13,11 +13,11 @@ from lmos.lines import Kind, is_row, is_settled, kind_of, rank_of
 
 _LONG_LINE = 40
 _MIN_WORDS = 3
-_FIRST_WORD = re.compile(r"""["'“”„‚‘’«‹»›(\[{¿¡*_「『（]*([\w'’-]*)""")  # noqa: RUF001
-_SENTENCE_END = re.compile(r"""[.!?…。！？।؟]["'”’»)\]*_]*(?:\s|$)""")  # noqa: RUF001
+_FIRST_WORD = re.compile(r"""["'“”„‚‘’«‹»›(\[{¿¡*_「『（]*([\w'’-]*)""")
+_SENTENCE_END = re.compile(r"""[.!?…。！？।؟]["'”’»)\]*_]*(?:\s|$)""")
 _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 _SMALL_START = re.compile(r"\n[ \t]*[a-zß-öø-ÿ]")
-_TRAILING = (",", "-", "–", "—", "(", "&", "/")  # noqa: RUF001
+_TRAILING = (",", "-", "–", "—", "(", "&", "/")
 
 
 def is_wrapped(

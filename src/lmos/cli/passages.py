@@ -72,7 +72,7 @@ def _heading(number: int, citation: Citation, is_marked: bool) -> Text:
 
 def path_of(source: str, headings: Sequence[str]) -> str:
     """A source's name and what a place of it stands under: `diary.md › 15 February`."""
-    return " › ".join([source, *headings])  # noqa: RUF001
+    return " › ".join([source, *headings])
 
 
 def _body(citation: Citation) -> Text:
