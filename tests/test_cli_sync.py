@@ -157,7 +157,7 @@ def test_what_is_left_out_is_neither_added_nor_forgotten(store: Path) -> None:
 def test_an_emptied_folder_needs_yes(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = store.read_bytes()
     shutil.rmtree("notes")
-    assert failure("sync", store, "notes") == "error: notes: expected a folder\n"
+    assert failure("sync", store, "notes") == "error: notes: expected a folder, there is nothing\n"
     Path("notes").mkdir()
     error = failure("sync", store, "notes")
     assert "notes: 3 sources of 3 would be forgotten, nothing was changed" in error

@@ -166,7 +166,8 @@ def read_folder(folder: Path, choice: Choice, max_bytes: int) -> FolderTexts:
         DataError: There is no such folder.
     """
     if not folder.is_dir():
-        raise DataError(f"{shown(folder)}: expected a folder")
+        found = "a file" if folder.exists() else "nothing"
+        raise DataError(f"{shown(folder)}: expected a folder, there is {found}")
     real = _real_folder(folder)
     files, problems = [], []
     num_other = num_empty = 0

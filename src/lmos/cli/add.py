@@ -135,7 +135,7 @@ def add(
                 "seconds": seconds,
             }
         )
-    note(_summary([outcome.action for outcome in done], inputs, total, seconds))
+    note(_summary([outcome.action for outcome in done], inputs, taking, seconds))
     if inputs.problems:
         sys.exit(FAILED)
 
@@ -187,14 +187,15 @@ def _named_inputs(
     return replace(inputs, files=[replace(file, name=source) for file in inputs.files])
 
 
-def _summary(actions: Sequence[str], inputs: Inputs, num_bytes: int, seconds: float) -> str:
+def _summary(actions: Sequence[str], inputs: Inputs, taking: Taking, seconds: float) -> str:
+    num_bytes = sum(file.num_bytes for file in inputs.files)
     parts = [
         f"{actions.count(action):,} {action}"
         for action in ("added", "updated", "appended", "unchanged")
         if action in actions
     ]
     if inputs.num_other:
-        parts.append(f"{inputs.num_other:,} skipped (not text by their suffix)")
+        parts.append(f"{inputs.num_other:,} skipped ({taking.why_left_out})")
     if inputs.num_empty:
         parts.append(f"{inputs.num_empty:,} skipped (empty)")
     if inputs.problems:

@@ -33,6 +33,12 @@ class Taking:
     max_bytes: int
     strict: bool
 
+    @property
+    def why_left_out(self) -> str:
+        """Why some files of folders are not taken."""
+        is_usual = self.choice == Choice()
+        return "not text by their suffix" if is_usual else "left out by their names"
+
     def skip(self, problems: list[str], error: LmosError) -> None:
         """Tell of a file that cannot be taken, and go on without it.
 
@@ -71,9 +77,10 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
         "--max-mb",
         group="Files",
         type=click.FloatRange(min=0, min_open=True),
-        default=32.0,
+        default=32,
+        show_default=True,
         metavar="N",
-        help="Largest file, in megabytes.  [default: 32]",
+        help="Largest file, in megabytes.",
     )
     @option(
         "--strict",
