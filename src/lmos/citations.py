@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from lmos.confidence import find_words
 from lmos.excerpts import Excerpt, read_excerpt
-from lmos.nodes import Hit, Span, Step
+from lmos.nodes import Hit, ScoreParts, Span, Step
 from lmos.store import AbstractStore
 
 _REACH_BYTES = 256
@@ -32,6 +32,7 @@ class Citation:
         weight: Share of the attention over everything kept.
         path: The walk that led there, level by level.
         has_answer: Whether the answer stands in it word for word.
+        parts: What the score comes from, if words of the question were looked for.
     """
 
     source: str
@@ -44,6 +45,7 @@ class Citation:
     weight: float
     path: tuple[Step, ...]
     has_answer: bool = False
+    parts: ScoreParts | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Passage:
             weight=self.hit.weight,
             path=self.hit.path,
             has_answer=find_words(answer, text) is not None,
+            parts=self.hit.parts,
         )
 
     def _with_answer(self, answer: str) -> Span:

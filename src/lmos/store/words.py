@@ -3,9 +3,10 @@
 Knows characters. Knows neither languages nor where words are kept.
 
 A word is a run of letters, marks and digits, without case, accents and other differences that a
-writer does not mean (compatibility forms, soft hyphens, characters without width), and without its
-end beyond a few letters, which stands for the stem in languages that have one. Scripts that put no
-spaces between words have each character and each pair of neighbours as words.
+writer does not mean (compatibility forms, soft hyphens, characters without width). Only its first
+letters count, which are the stem in many languages, and of Latin letters not the commonest endings
+of English. Scripts that put no spaces between words have each character and each pair of neighbours
+as words.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import unicodedata
 from collections.abc import Iterator
 from itertools import groupby
 
-STEM_CHARS = 6
+_STEM_CHARS = 6
+_ENDINGS = ("ing", "ied", "ed", "ie", "e", "y")
+_MIN_CHARS = 3
 _ACCENTS = range(0x300, 0x370)
 _KEPT = "LMN"
 # Thai to Myanmar, Khmer, kana, Han, Hangul.
@@ -61,12 +64,22 @@ def is_dense(char: str) -> bool:
 
 def _iter_words(run: str) -> Iterator[str]:
     if run.isascii():
-        yield run[:STEM_CHARS]
+        yield _stem(run)
         return
     for dense, chars in groupby(run, is_dense):
         part = "".join(chars)
         if not dense:
-            yield part[:STEM_CHARS]
+            yield _stem(part)
             continue
         yield from part
         yield from (part[place : place + 2] for place in range(len(part) - 1))
+
+
+def _stem(word: str) -> str:
+    """What most forms of a word have in common; rough, and the same for text and question."""
+    if len(word) > _MIN_CHARS and word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    for ending in _ENDINGS:
+        if word.endswith(ending) and len(word) >= _MIN_CHARS + len(ending):
+            return word[: -len(ending)][:_STEM_CHARS]
+    return word[:_STEM_CHARS]
