@@ -85,7 +85,7 @@ def test_leaves_of_two_sources_are_not_neighbours() -> None:
 
 
 def test_a_word_that_is_cut_counts_where_it_ends() -> None:
-    text = "The watchtower stands".encode()
+    text = b"The watchtower stands"
     spans = np.array([[0, 0, 0, 9], [0, 0, 9, 16], [0, 0, 16, 21]])
     words = list(iter_leaf_words(text, 0, spans))
     assert words == [["the", "watch"], ["watcht", "s"], ["stand"]]

@@ -42,9 +42,7 @@ class LexicalHits:
         for source_id in np.unique(self._ids.rows[:, 0]).tolist():
             rows = np.flatnonzero(sources_N == source_id)
             hits = self._ids.rows[:, 0] == source_id
-            best_N[near[rows]] = _best_within(
-                bytes_N2[rows], self._bytes[hits], self._scores[hits]
-            )
+            best_N[near[rows]] = _best_within(bytes_N2[rows], self._bytes[hits], self._scores[hits])
         return best_N
 
 

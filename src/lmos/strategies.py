@@ -186,9 +186,7 @@ def _walk(search: Search, hits: LexicalHits | None) -> Iterator[Kept]:
             candidates, parents_N = _merged(candidates, parents_N, opened, parents)
         if hits is not None and level == search.level == 1:
             beside = hits.without(candidates)
-            candidates, parents_N = _merged(
-                candidates, parents_N, beside, np.full(len(beside), -1)
-            )
+            candidates, parents_N = _merged(candidates, parents_N, beside, np.full(len(beside), -1))
         if not len(candidates):
             continue
         lexical_N = None if hits is None else hits.best_below(candidates)

@@ -183,8 +183,8 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
     @_retrieval_option(
         "strategy",
         "tree walks from the roots down; flat scores every node of the wanted level; index scores "
-        "those that an index over that level finds (pip install 'lmos[ann]'); hybrid walks and also "
-        "goes where words of the question stand.",
+        "those that an index over that level finds (pip install 'lmos[ann]'); hybrid walks, and "
+        "goes where words of the question stand too.",
         type=click.Choice(["tree", "flat", "index", "hybrid"]),
     )
     @_retrieval_option(

@@ -250,8 +250,10 @@ class AbstractStore(abc.ABC):
 
     @property
     def has_words(self) -> bool:
-        """Whether `lexical_scores` finds anything: a file of an old format has no index of words
-        until it has been opened for writing."""
+        """Whether `lexical_scores` can find anything.
+
+        A file of an old format has no index of words until it has been opened for writing.
+        """
         return True
 
     @abc.abstractmethod

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import apsw
 
-from lmos.errors import StoreCorrupt, StoreError, StoreExists, StoreLocked, StoreMismatch, StoreNotFound
+from lmos.errors import (
+    StoreCorrupt,
+    StoreError,
+    StoreExists,
+    StoreLocked,
+    StoreMismatch,
+    StoreNotFound,
+)
 from lmos.store.faults import store_errors
 from lmos.store.migrations import (
     APPLICATION_ID,

@@ -27,7 +27,7 @@ _SHARE_BESIDE = 0.7
 _COMMON = 0.25
 """A word in a larger share of all leaves does not count, if there is another."""
 _MAX_PLACES = 20_000
-"""Of all words of a question together, rare ones first; what is left of common ones tells little."""
+"""Of all words of a question together, rare ones first; the rest tells little."""
 
 Codes = NDArray[np.int64]
 

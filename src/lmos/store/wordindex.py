@@ -74,7 +74,9 @@ def score_leaves(
     limit: int,
     source_ids: Collection[int] | None,
 ) -> tuple[NodeIds, NDArray[np.float32]]:
-    """Leaves that share words with a question, see `lmos.store.lexical`."""
+    """Leaves that share words with a question, see `lmos.store.lexical`; none without an index."""
+    if not exists(db):
+        num_leaves, question = 0, ""
     places = WordPlaces(num_leaves, lambda word: _count(db, word), lambda word: _codes(db, word))
     return score_places(question, places, limit, source_ids)
 
@@ -92,7 +94,10 @@ def find_faults(db: apsw.Connection) -> Iterator[str]:
                 sums[1] += code >> 32
                 sums[2] += code & 0xFFFFFFFF
     found = {word: sums for word, *sums in db.execute(_CENSUS)}
-    for what, few, many in (("lacks leaves", found, census), ("has too many leaves", census, found)):
+    for what, few, many in (
+        ("lacks leaves", found, census),
+        ("has too many leaves", census, found),
+    ):
         wrong = [word for word, sums in many.items() if few.get(word, [0])[0] < sums[0]]
         if wrong:
             yield f"words: the index {what} of {len(wrong)} words, such as {min(wrong)!r}"
