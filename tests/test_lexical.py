@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_words_of_leaves_do_not_depend_on_how_much_text_is_read(
     """Nor on what follows."""
     text = "".join(parts).encode() * 8
     ends = sorted({*range(0, len(text), 11), len(text)})
-    spans = np.array([(0, 0, *pair) for pair in zip(ends, ends[1:], strict=False)])
+    spans = np.array([(0, 0, *pair) for pair in pairwise(ends)])
     spans = spans.reshape(-1, 4).astype(np.int64)
     whole = list(iter_leaf_words(text, 0, spans))
     if first < len(spans):

@@ -1,8 +1,9 @@
 """Strategies: a way to the nodes that a question scores best, without scoring all of them.
 
 `tree` walks from the roots down, `flat` scores every node of one level, `index` those that an index
-over the level's keys finds near, `hybrid` walks and also goes where words of the question stand. Each asks for scores and reads structure; none knows how a score
-is made, or what is done with the nodes that are kept.
+over the level's keys finds near, `hybrid` walks and also goes where words of the question stand.
+Each asks for scores and reads structure; none knows how a score is made, or what is done with the
+nodes that are kept.
 """
 
 from __future__ import annotations
@@ -146,9 +147,9 @@ class Search:
         return replace(kept, parts=tuple(ScoreParts(*pair) for pair in pairs))
 
     def _bonus(self, attention_RN: Tensor, lexical_N: NDArray[np.float32]) -> Tensor:
-        """What shared words add to the attention, in its own unit, so that ranks are those of
+        r"""What shared words add to the attention, in its own unit.
 
-        $$z_{attention} + weight \cdot nats / 2$$
+        So the candidates rank by $$z_{attention} + weight \cdot nats / 2$$
         """
         deviation = attention_RN.amax(0).std(correction=0)
         unit = torch.where(deviation > 0, deviation, 1.0) / _NATS_PER_DEVIATION
@@ -165,7 +166,7 @@ def walk_tree(search: Search) -> Iterator[Kept]:
 
 
 def walk_with_words(search: Search) -> Iterator[Kept]:
-    """From the roots down, nodes above shared words before others; leaves with them join at the end.
+    """From the roots down, nodes above shared words first; leaves that have them join at the end.
 
     In a store without an index of words, this is `walk_tree`.
     """
