@@ -27,7 +27,7 @@ adapter attention transformer model
 store
 excerpts headings reading
 borders compressor reuse scorers levels
-builder recheck keyindex strategies retriever
+builder recheck keyindex lexicalhits strategies retriever
 generation citations absence
 answers
 session

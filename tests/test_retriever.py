@@ -23,6 +23,7 @@ from lmos.scorers import SCORERS, query_vectors
 from lmos.store import AbstractStore
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
+from lmos.store.whole import copy_source
 from trees import observe
 
 ASKED = [17, 40, 41, 99]
@@ -374,7 +375,7 @@ def stores_of(tmp_path: Path, model: BaseModel, store: AbstractStore) -> Sequenc
 
 
 @SCORER
-@pytest.mark.parametrize("strategy", ["tree", "flat"])
+@pytest.mark.parametrize("strategy", ["tree", "flat", "hybrid"])
 def test_retrieval_never_writes(
     tiny_llama: BaseModel, store: AbstractStore, tmp_path: Path, scorer: str, strategy: str
 ) -> None:
@@ -400,7 +401,7 @@ class Interrupted(SQLiteStore):
         """Replaced by the test."""
 
 
-@pytest.mark.parametrize("strategy", ["tree", "flat"])
+@pytest.mark.parametrize("strategy", ["tree", "flat", "hybrid"])
 def test_a_walk_sees_one_commit_whatever_is_written_meanwhile(
     tiny_llama: BaseModel, tmp_path: Path, strategy: str
 ) -> None:
@@ -544,3 +545,100 @@ def test_nodes_that_another_search_found_are_opened_as_a_walk_opens_its_own(
     assert [replace(hit, path=()) for hit in found.hits] == [
         replace(hit, path=()) for hit in opened
     ]
+
+
+# Words of the question
+
+
+def worded_store(model: BaseModel) -> MemoryStore:
+    """Prose, in the midst of which one name stands once."""
+    text = prose(300)
+    middle = text.index(" ", len(text) // 2)
+    named = f"{text[:middle]} Zanzibar{text[middle:]}"
+    return filled_store(model, a=named, b=prose(150, seed=1))
+
+
+def retrieve_words(
+    model: BaseModel, store: AbstractStore, question: str, **options: Any
+) -> Retrieval:
+    usual: dict[str, Any] = {"strategy": "hybrid", "level": 1, "top_c": 1, "beam": 2}
+    config = RetrievalConfig(**usual | options)
+    return Retriever(model, config).retrieve(store, model.encode(question).ids)
+
+
+def text_of(store: AbstractStore, hit: Hit) -> str:
+    return store.text(hit.source.source_id, hit.node.byte_span).decode(errors="replace")
+
+
+@SCORER
+def test_a_name_is_found_by_its_letters_and_the_way_to_it_is_shown(
+    tiny_llama: BaseModel, scorer: str
+) -> None:
+    store = worded_store(tiny_llama)
+    found = retrieve_words(tiny_llama, store, "Where is ZANZIBAR?", scorer=scorer)
+    best = max(found.hits, key=lambda hit: hit.score)
+    assert best.parts is not None
+    assert best.parts.lexical > 3
+    assert best.score > best.parts.attention
+    assert "zib" in text_of(store, best)
+    assert [step.level for step in best.path] == [3, 2, 1]
+    assert [trace.level for trace in found.walk] == [3, 2, 1]
+    for trace in found.walk:
+        assert trace.lexical is not None
+        assert max(trace.lexical) == pytest.approx(best.parts.lexical)
+
+
+def test_leaves_with_words_are_candidates_beside_those_that_were_walked_to(
+    tiny_llama: BaseModel,
+) -> None:
+    store = worded_store(tiny_llama)
+    words = dict.fromkeys(store.text(1).decode().split())
+    options: dict[str, Any] = {"lexical_weight": 0.0, "budget": ALL, "max_found": ALL, "beam": 1}
+    hybrid, tree = (
+        retrieve_words(tiny_llama, store, " ".join([*words][:9]), strategy=strategy, **options)
+        for strategy in ("hybrid", "tree")
+    )
+    for with_words, without in zip(hybrid.walk[:-1], tree.walk[:-1], strict=True):
+        assert with_words.kept == without.kept, "a weight of 0 is attention alone"
+    assert hybrid.walk[-1].num_candidates > tree.walk[-1].num_candidates
+
+
+def test_sources_that_are_left_out_are_not_found_by_words_either(tiny_llama: BaseModel) -> None:
+    store = worded_store(tiny_llama)
+    found = retrieve_words(tiny_llama, store, "Zanzibar", since=1.0, beam=ALL, budget=ALL)
+    assert {hit.source.name for hit in found.hits} == {"b"}
+    assert all(hit.parts is not None and hit.parts.lexical == 0 for hit in found.hits)
+
+
+@pytest.mark.parametrize("question", ["Zanzibar", "?!"])
+def test_without_shared_words_or_without_an_index_the_walk_is_that_of_the_tree(
+    tiny_llama: BaseModel, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = worded_store(tiny_llama)
+    if question == "Zanzibar":
+        monkeypatch.setattr(MemoryStore, "has_words", False)
+    hybrid, tree = (
+        retrieve_words(tiny_llama, store, question, strategy=strategy)
+        for strategy in ("hybrid", "tree")
+    )
+    assert [trace.kept for trace in hybrid.walk] == [trace.kept for trace in tree.walk]
+    assert [hit.node.id for hit in hybrid.hits] == [hit.node.id for hit in tree.hits]
+
+
+def test_a_store_on_disk_finds_words_as_one_in_memory(
+    tiny_llama: BaseModel, tmp_path: Path
+) -> None:
+    memory = worded_store(tiny_llama)
+    with SQLiteStore.create(tmp_path / "disk", small_manifest(tiny_llama)) as disk:
+        for source in memory.sources():
+            copy_source(memory, source, disk)
+        before = digest(disk.path)
+        found = retrieve_words(tiny_llama, disk, "Is it Zanzibar?")
+        assert found == retrieve_words(tiny_llama, memory, "Is it Zanzibar?")
+        assert digest(disk.path) == before
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])
+def test_a_weight_that_cannot_be_is_refused(weight: float) -> None:
+    with pytest.raises(ConfigError, match="lexical_weight: expected a number of at least 0"):
+        RetrievalConfig(lexical_weight=weight)

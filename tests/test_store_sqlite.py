@@ -186,7 +186,10 @@ def test_an_older_format_is_migrated_by_a_writer(
     with pytest.raises(StoreMismatch, match="open it once for writing"):
         SQLiteStore.open(path, read_only=True)
     SQLiteStore.open(path).close()
-    assert run_sql(path, "PRAGMA user_version", "SELECT count(*) FROM extra") == [(2,), (0,)]
+    assert run_sql(path, "PRAGMA user_version", "SELECT count(*) FROM extra") == [
+        (FORMAT_VERSION + 1,),
+        (0,),
+    ]
     SQLiteStore.open(path, read_only=True).close()
 
 

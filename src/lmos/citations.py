@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from lmos.confidence import find_words
 from lmos.excerpts import Excerpt, read_excerpt
 from lmos.headings import Outline, outline_of
-from lmos.nodes import Hit, Span, Step
+from lmos.nodes import Hit, ScoreParts, Span, Step
 from lmos.normal import readable, see
 from lmos.store import AbstractStore
 
@@ -37,6 +37,7 @@ class Citation:
         headings: What it stands under, from the highest to the lowest: headings, dates, the label
             of a list; also those that it begins with.
         columns: The head of the table that it is a row of, if it is one.
+        parts: What the score comes from, if words of the question were looked for.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Citation:
     has_answer: bool = False
     headings: tuple[str, ...] = ()
     columns: str | None = None
+    parts: ScoreParts | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Passage:
             has_answer=_stands_in(answer, [text, *place.headings]),
             headings=place.headings,
             columns=place.columns,
+            parts=self.hit.parts,
         )
 
     def _with_answer(self, answer: str) -> Span:

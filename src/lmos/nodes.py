@@ -141,6 +141,18 @@ class Step:
     score: float
 
 
+class ScoreParts(NamedTuple):
+    """What a joined score comes from.
+
+    Attributes:
+        attention: The scorer's own, a logit.
+        lexical: What the text shares with the words of the question, in nats; 0 for none of them.
+    """
+
+    attention: float
+    lexical: float
+
+
 @dataclass(frozen=True)
 class Hit:
     """A node that a retrieval kept.
@@ -153,6 +165,7 @@ class Hit:
         score: Relevance at its own level, a logit: larger is better, comparable within a level.
         weight: Share of the attention over everything kept; weights sum to one.
         path: From the root to the node itself, with the score at each level.
+        parts: What the score comes from, if words of the question were looked for.
     """
 
     source: Source
@@ -162,3 +175,4 @@ class Hit:
     score: float
     weight: float
     path: tuple[Step, ...] = field(default=())
+    parts: ScoreParts | None = None

@@ -6,6 +6,7 @@ writes; does not know what is done with what it returns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,7 +16,7 @@ import torch
 from lmos.errors import ConfigError
 from lmos.excerpts import read_excerpt
 from lmos.model import BaseModel
-from lmos.nodes import Hit, Node, NodeId, Source, Span, Step
+from lmos.nodes import Hit, Node, NodeId, ScoreParts, Source, Span, Step
 from lmos.reading import passage_of
 from lmos.scorers import SCORERS, AbstractScorer, Query, query_room
 from lmos.store import AbstractStore
@@ -35,10 +36,12 @@ class RetrievalConfig:
     Attributes:
         strategy: `tree`: from the roots down. `flat`: every node of the wanted level is scored.
             `index`: those that an index over the keys of the wanted level finds; needs faiss.
+            `hybrid`: from the roots down, and to leaves that share words with the question.
         scorer: `cached` or `paper`.
         top_c: Nodes kept at each level for each retrieval token.
         beam: Nodes kept at each level in all, if that is more.
         max_found: Of the wanted level the beam keeps no more than that: far more than are read.
+        lexical_weight: Of shared words beside the attention, with `hybrid`; 0 is attention alone.
         level: Granularity: 0 opens the best nodes down to their text; 1 and above stop at
             embeddings of that level.
         budget: Most positions that the result may take: tokens of text plus embeddings.
@@ -61,6 +64,7 @@ class RetrievalConfig:
     top_c: int = 16
     beam: int = 1024
     max_found: int = 256
+    lexical_weight: float = 1.0
     level: int = 0
     budget: int = 384
     max_texts: int = 16
@@ -94,6 +98,10 @@ class RetrievalConfig:
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if not 0 <= self.lexical_weight < math.inf:
+            raise ConfigError(
+                f"lexical_weight: expected a number of at least 0, got {self.lexical_weight}"
+            )
         if not 0 < self.text_mass <= 1:
             raise ConfigError(
                 f"text_mass: expected a share above 0 and up to 1, got {self.text_mass}"
@@ -144,6 +152,11 @@ class _Candidate(NamedTuple):
         """The way to it, if it was walked to."""
         return () if self.kept is None else self.kept.path(self.place)
 
+    @property
+    def parts(self) -> ScoreParts | None:
+        """What its score comes from, if it is joined from two."""
+        return None if self.kept is None or not self.kept.parts else self.kept.parts[self.place]
+
 
 @dataclass(frozen=True)
 class _Chosen:
@@ -189,9 +202,11 @@ class Retriever:
         self._require_level(store)
         with store.snapshot():
             query = self.prepare(store, question_ids)
-            found = self.search(store, query)
+            question = self._model.decode(question_ids)
+            found = self.search(store, query, question)
             for _ in range(1, self._config.hops):
-                found = self.search(store, self._with_passages(store, query, question_ids, found))
+                lead = self._with_passages(store, query, question_ids, found)
+                found = self.search(store, lead, question)
             return found
 
     def _with_passages(
@@ -215,12 +230,13 @@ class Retriever:
         return self._scorer(store).prepare(question_ids)
 
     @torch.no_grad()
-    def search(self, store: AbstractStore, query: Query) -> Retrieval:
+    def search(self, store: AbstractStore, query: Query, question: str = "") -> Retrieval:
         """Find what a prepared question needs; all of it sees one commit.
 
         Args:
             store: Not changed.
             query: From `prepare`.
+            question: Whose words to look for; without, `hybrid` is `tree`.
 
         Raises:
             ConfigError: The wanted level is above the store's highest.
@@ -237,6 +253,8 @@ class Retriever:
                 config.beam,
                 config.max_found,
                 config.admitted_ids(store),
+                question,
+                config.lexical_weight,
             )
             levels = list(STRATEGIES[config.strategy](search))
             candidates = sorted(
@@ -340,6 +358,7 @@ def _in_time_order(chosen: Sequence[_Chosen]) -> tuple[Hit, ...]:
                 score=-found.candidate.minus_score,
                 weight=weight,
                 path=found.candidate.path,
+                parts=found.candidate.parts,
             )
         )
     return tuple(hits)

@@ -64,13 +64,14 @@ def ask(
     require_store(store)
 
     from lmos.cli.answers import answer_json, complete, say
-    from lmos.cli.opening import open_session
+    from lmos.cli.opening import open_session, warn_without_words
     from lmos.cli.walks import draw_walk, walk_json
     from lmos.retriever import RetrievalConfig
 
     config = RetrievalConfig(**retrieval)
     with open_session(store, model, read_only=True) as session:
         with session.store.snapshot():
+            warn_without_words(session, config.strategy)
             answer = session.ask(question, config, **answering)
             console = results()
             walk = {"walk": walk_json(session.store, answer.retrieval)} if explain else {}

@@ -43,6 +43,16 @@ def load_model(choice: ModelChoice, default: str, default_adapter: str | None = 
     return model
 
 
+def warn_without_words(session: Session, strategy: str) -> None:
+    """Say on standard error that words are not looked for, if they were to be and cannot."""
+    if strategy == "hybrid" and not session.store.has_words:
+        click.echo(
+            "warning: the store has no index of words yet, so hybrid searches like tree; "
+            "the next command that changes the store makes it",
+            err=True,
+        )
+
+
 @contextmanager
 def open_session(
     path: Path, choice: ModelChoice, *, read_only: bool, wait: float = 0

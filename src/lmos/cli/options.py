@@ -32,6 +32,7 @@ RETRIEVAL_DEFAULTS: dict[str, Any] = {
     "max_embeddings": 0,
     "top_c": 16,
     "beam": 1024,
+    "lexical_weight": 1.0,
     "since": None,
     "until": None,
     "where": {},
@@ -207,8 +208,9 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
     @_retrieval_option(
         "strategy",
         "tree walks from the roots down; flat scores every node of the wanted level; index scores "
-        "those that an index over that level finds (pip install 'lmos[ann]').",
-        type=click.Choice(["tree", "flat", "index"]),
+        "those that an index over that level finds (pip install 'lmos[ann]'); hybrid walks, and "
+        "goes where words of the question stand too.",
+        type=click.Choice(["tree", "flat", "index", "hybrid"]),
     )
     @_retrieval_option(
         "scorer",
@@ -233,6 +235,12 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @_retrieval_option("top_c", "Keep N nodes at each level for each retrieval token.")
     @_retrieval_option("beam", "Keep N nodes at each level in all, if that is more.")
+    @_retrieval_option(
+        "lexical_weight",
+        "With hybrid, how much shared words count beside the attention; 0 is attention alone.",
+        type=float,
+        metavar="X",
+    )
     @functools.wraps(command)
     def with_retrieval(*args: Any, **options: Any) -> None:
         retrieval = {name: options.pop(name) for name in RETRIEVAL_DEFAULTS}

@@ -15,6 +15,7 @@ from rich.text import Text
 from lmos.citations import Citation
 from lmos.cli.output import clock_time, printable
 from lmos.headings import without_headings
+from lmos.nodes import ScoreParts
 
 _MAX_CHARS = 600
 
@@ -31,12 +32,18 @@ def passage_json(citation: Citation) -> dict[str, Any]:
         "columns": citation.columns,
         "level": citation.level,
         "score": citation.score,
+        **parts_json(citation.parts),
         "weight": citation.weight,
         "path": [
             {"level": step.level, "index": step.index, "score": step.score}
             for step in citation.path
         ],
     }
+
+
+def parts_json(parts: ScoreParts | None) -> dict[str, float]:
+    """What a score comes from, if it is joined from two."""
+    return {} if parts is None else parts._asdict()
 
 
 def draw_passages(
@@ -65,9 +72,17 @@ def _heading(number: int, citation: Citation, is_marked: bool) -> Text:
         (printable(path_of(citation.source, citation.headings)), "bold"),
         (f" {citation.start_byte}–{citation.end_byte}", "bold"),
         (f"  {clock_time(citation.time)}" if citation.time is not None else "", "dim"),
-        (f"  score {citation.score:.2f}  {citation.weight:.0%}  {read}", "dim"),
+        (f"  score {citation.score:.2f}{_drawn_parts(citation)}", "dim"),
+        (f"  {citation.weight:.0%}  {read}", "dim"),
         ("  ← the answer" if is_marked else "", "bold"),
     )
+
+
+def _drawn_parts(citation: Citation) -> str:
+    if citation.parts is None:
+        return ""
+    attention, lexical = citation.parts
+    return f" (attention {attention:.2f}, words {lexical:.2f})"
 
 
 def path_of(source: str, headings: Sequence[str]) -> str:

@@ -51,7 +51,7 @@ def retrieve(
     """
     require_store(store)
 
-    from lmos.cli.opening import open_session
+    from lmos.cli.opening import open_session, warn_without_words
     from lmos.cli.passages import draw_passages, passage_json
     from lmos.cli.walks import draw_walk, walk_json
     from lmos.retriever import RetrievalConfig
@@ -62,6 +62,7 @@ def retrieve(
         open_session(store, model, read_only=True) as session,
         session.store.snapshot(),
     ):
+        warn_without_words(session, config.strategy)
         start = clock.perf_counter()
         found = session.retrieve(question, config)
         seconds = clock.perf_counter() - start

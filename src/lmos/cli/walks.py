@@ -41,9 +41,10 @@ def walk_json(store: AbstractStore, retrieval: Retrieval) -> list[dict[str, Any]
                     "start_byte": node.byte_span.start,
                     "end_byte": node.byte_span.stop,
                     "score": score,
+                    **({} if trace.lexical is None else {"lexical": trace.lexical[place]}),
                 }
-                for node, (_, score) in zip(
-                    store.nodes([node_id for node_id, _ in trace.kept]), trace.kept, strict=True
+                for place, (node, (_, score)) in enumerate(
+                    zip(store.nodes([each for each, _ in trace.kept]), trace.kept, strict=True)
                 )
             ],
         }
@@ -71,6 +72,8 @@ def draw_walk(store: AbstractStore, retrieval: Retrieval, width: int) -> Tree:
             f"level {trace.level}: {count(trace.num_candidates, 'candidate')}, "
             f"{len(trace.kept):,} kept"
         )
+        if trace.lexical is not None:
+            title += f", {sum(score > 0 for score in trace.lexical):,} with words of the question"
         branch = tree.add(Text(title, style="bold"))
         branch.add(_rows(store, trace, names, on_path, width))
         if len(trace.kept) > _MAX_ROWS:

@@ -14,6 +14,7 @@ import apsw
 import numpy as np
 
 from lmos.errors import StoreError
+from lmos.store import wordindex
 from lmos.store.blocks import (
     SPANS,
     TEXT,
@@ -63,6 +64,9 @@ def find_store_faults(db: apsw.Connection, path: str, manifest: Manifest) -> lis
                 faults.append(f"sources: id {source_id} cannot be, the next is {next_source_id}")
             else:
                 faults.extend(_find_source_faults(db, path, manifest, record))
+    if not faults:
+        with _noting(faults, path, db):
+            faults.extend(wordindex.find_faults(db))
     return faults
 
 

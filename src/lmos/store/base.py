@@ -280,6 +280,29 @@ class AbstractStore(abc.ABC):
     def embeddings(self, ids: Sequence[NodeId]) -> Float[Tensor, "N D"]:
         """Stored embeddings in the order asked for, in the manifest's dtype (float32 in memory)."""
 
+    @property
+    def has_words(self) -> bool:
+        """Whether `lexical_scores` can find anything.
+
+        A file of an old format has no index of words until it has been opened for writing.
+        """
+        return True
+
+    @abc.abstractmethod
+    def lexical_scores(
+        self, question: str, limit: int, source_ids: Collection[int] | None = None
+    ) -> tuple[NodeIds, NDArray[np.float32]]:
+        """Nodes of level 1 that share words with a question, the most telling words first.
+
+        Args:
+            question: Any text.
+            limit: Most nodes.
+            source_ids: Only nodes of these sources; `None` for all.
+
+        Returns:
+            The nodes and, of each, a score in nats: larger is better, 0 would be none of the words.
+        """
+
     @abc.abstractmethod
     def verify(self) -> list[str]:
         """Check every invariant of the store: checksums, spans, parents, manifest.

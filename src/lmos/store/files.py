@@ -13,9 +13,22 @@ from pathlib import Path
 
 import apsw
 
-from lmos.errors import StoreError, StoreExists, StoreLocked, StoreMismatch, StoreNotFound
+from lmos.errors import (
+    StoreCorrupt,
+    StoreError,
+    StoreExists,
+    StoreLocked,
+    StoreMismatch,
+    StoreNotFound,
+)
 from lmos.store.faults import store_errors
-from lmos.store.migrations import APPLICATION_ID, index_windows, is_current, migrate
+from lmos.store.migrations import (
+    APPLICATION_ID,
+    index_windows,
+    is_current,
+    is_readable,
+    migrate,
+)
 
 PAGE_BYTES = 16 * 1024
 BUSY_MILLISECONDS = 2000
@@ -122,8 +135,7 @@ def connect_to_write(path: Path) -> apsw.Connection:
             db.pragma("secure_delete", True)
             db.pragma("journal_size_limit", LOG_BYTES)
             if not is_newest:
-                with db:
-                    migrate(db)
+                _migrate(db, str(path))
         # A store that is damaged or has no room opens without, to be repaired or to forget.
         with suppress(apsw.Error):
             index_windows(db)
@@ -165,12 +177,22 @@ def _readable(db: apsw.Connection, path: Path) -> apsw.Connection:
             db.set_busy_timeout(BUSY_MILLISECONDS)
             db.pragma("cache_size", -CACHE_KIBIBYTES)
             db.pragma("query_only", True)
-            if not is_current(db, str(path)):
+            if not is_readable(db, str(path)):
                 raise StoreMismatch(f"{path} has an older format; open it once for writing")
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _migrate(db: apsw.Connection, path: str) -> None:
+    try:
+        with db:
+            migrate(db)
+    except (apsw.CorruptError, apsw.FullError, StoreCorrupt):
+        # One that can be used as it is opens, to be repaired or to forget.
+        if not is_readable(db, path):
+            raise
 
 
 def _write_first_pages(db: apsw.Connection, fill: Callable[[apsw.Connection], None]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 
 from lmos.errors import ConfigError, StoreCorrupt, StoreMismatch
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _NAMES = ("base_model", "adapter")
 """What a model is called; its hashes say which one it is."""
 MASK_MODES = ("window", "strict")
@@ -124,7 +124,7 @@ class Manifest:
         pairs = [
             (field.name, getattr(self, field.name), getattr(other, field.name))
             for field in fields(self)
-            if field.name not in (*_NAMES, "max_bytes")
+            if field.name not in (*_NAMES, "max_bytes", "format_version")
         ]
         differences = [
             f"  {name}: the store has {mine!r}, you brought {yours!r}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lmos.nodes import NodeId, NodeIds, Source, Span
@@ -28,6 +29,7 @@ from lmos.store.base import (
 )
 from lmos.store.blocks import SPAN_NUMBERS, patch_spans
 from lmos.store.invariants import TreeTail, find_faults
+from lmos.store.lexical import Codes, WordPlaces, iter_leaf_words, leaf_code, score_leaves
 from lmos.store.manifest import Manifest
 from lmos.store.patching import patched_record
 from lmos.store.records import (
@@ -80,6 +82,8 @@ class MemoryStore(AbstractStore):
         self._trees: dict[int, _Tree] = {}
         # Of the tokens of each window, every place where they stand.
         self._places: dict[tuple[int, ...], tuple[WindowPlace, ...]] = {}
+        # Of the version that was last asked for words.
+        self._words: tuple[int, dict[str, Codes]] = (0, {})
 
     def copy(self) -> MemoryStore:
         """A store with the same content, which changes on its own; tensors are shared."""
@@ -212,6 +216,19 @@ class MemoryStore(AbstractStore):
     def embeddings(self, ids: Sequence[NodeId]) -> Float[Tensor, "N D"]:
         return self._gather(ids, self._manifest.embedding_width, lambda level: level.embeddings)
 
+    def lexical_scores(
+        self, question: str, limit: int, source_ids: Collection[int] | None = None
+    ) -> tuple[NodeIds, NDArray[np.float32]]:
+        if self._words[0] != self._version:
+            self._words = self._version, self._index_words()
+        codes, none = self._words[1], np.empty(0, np.int64)
+        places = WordPlaces(
+            num_leaves=sum(tree.record.num_nodes(1) for tree in self._trees.values()),
+            count=lambda word: len(codes.get(word, none)),
+            codes=lambda word: codes.get(word, none),
+        )
+        return score_leaves(question, places, limit, source_ids)
+
     def verify(self) -> list[str]:
         faults: list[str] = []
         for tree in self._trees.values():
@@ -253,6 +270,15 @@ class MemoryStore(AbstractStore):
         for window in new:
             place = WindowPlace(source_id, window.byte_span)
             self._places[window.token_ids] = (*self._places.get(window.token_ids, ()), place)
+
+    def _index_words(self) -> dict[str, Codes]:
+        codes: dict[str, list[int]] = defaultdict(list)
+        for source_id, tree in sorted(self._trees.items()):
+            leaves = iter_leaf_words(tree.text, 0, tree.levels[0].spans)
+            for index, words in enumerate(leaves):
+                for word in set(words):
+                    codes[word].append(leaf_code(source_id, index))
+        return {word: np.array(found, np.int64) for word, found in codes.items()}
 
     def _level(self, node_id: NodeId) -> _Level:
         tree = self._trees.get(node_id.source_id)

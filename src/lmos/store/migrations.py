@@ -1,16 +1,19 @@
 """The tables of a store file, format by format: each step is a plain function, run once in order.
 
 `PRAGMA user_version` is the number of steps that a file has seen, and the format version of its
-manifest. docs/store-format.md says what the columns hold. Knows no values, only tables.
+manifest. docs/store-format.md says what the columns hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import apsw
 
 from lmos.errors import StoreCorrupt, StoreMismatch
+from lmos.store import tables, wordindex
+from lmos.store.manifest import Manifest
 
 APPLICATION_ID = int.from_bytes(b"lmos", "big")
 
@@ -68,7 +71,18 @@ ON windows (substr(token_ids, 1, 32), substr(token_ids, -32))
 """
 
 
-MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create_first_tables,)
+def index_words(db: apsw.Connection) -> None:
+    """Format 2: the words of the leaves are indexed."""
+    wordindex.rebuild(db)
+    if db.execute("SELECT 1 FROM store").fetchone() is not None:
+        head = tables.read_head(db)
+        manifest = replace(Manifest.from_json(head.manifest), format_version=2)
+        tables.write_head(db, replace(head, manifest=manifest.to_json()))
+
+
+MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create_first_tables, index_words)
+_OPTIONAL = {index_words}
+"""Steps without which a file can be read, and be written to when there is no room for them."""
 
 
 def migrate(db: apsw.Connection) -> None:
@@ -82,6 +96,11 @@ def migrate(db: apsw.Connection) -> None:
 def index_windows(db: apsw.Connection) -> None:
     """Have windows found by how they begin and end. No content, so no format of its own."""
     db.execute(_WINDOW_INDEX)
+
+
+def is_readable(db: apsw.Connection, path: str) -> bool:
+    """Whether the file has all that a reader needs; raises as `is_current` does."""
+    return is_current(db, path) or _OPTIONAL.issuperset(MIGRATIONS[db.pragma("user_version") :])
 
 
 def is_current(db: apsw.Connection, path: str) -> bool:

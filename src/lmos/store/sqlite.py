@@ -17,12 +17,14 @@ from pathlib import Path
 from threading import RLock
 
 import apsw
+import numpy as np
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lmos.errors import StoreCorrupt, StoreError, StoreFull, StoreMismatch
 from lmos.nodes import NodeId, NodeIds, Source, Span
-from lmos.store import tables
+from lmos.store import tables, wordindex
 from lmos.store.audit import find_store_faults
 from lmos.store.base import AbstractStore, SourcePatch, Spans, WindowPlace, WindowRecord
 from lmos.store.blocks import (
@@ -49,7 +51,7 @@ from lmos.store.files import (
     require_free,
     require_store,
 )
-from lmos.store.manifest import Manifest
+from lmos.store.manifest import FORMAT_VERSION, Manifest
 from lmos.store.patching import patched_record
 from lmos.store.records import (
     SourceRecord,
@@ -100,6 +102,7 @@ class SQLiteStore(AbstractStore):
             StoreError: The folder is missing or cannot be written.
         """
         path = Path(path)
+        manifest = replace(manifest, format_version=FORMAT_VERSION)
         head = tables.Head(version=0, next_source_id=1, manifest=manifest.to_json())
         with store_errors(str(path)), ExitStack() as undo:
             require_free(path)
@@ -265,8 +268,11 @@ class SQLiteStore(AbstractStore):
             tables.write_head(
                 db, replace(head, version=head.version + 1, next_source_id=next_source_id)
             )
+            first_leaf = patch.levels[0].start
+            wordindex.delete_leaves(db, before, first_leaf)
             tables.write_source(db, after)
             self._write_patch(db, source_id, patch)
+            wordindex.insert_leaves(db, after, first_leaf)
             self._require_quota(bytes_before)
         return after.source
 
@@ -291,7 +297,15 @@ class SQLiteStore(AbstractStore):
         with self.writing():
             with self._transaction(_WRITE) as db:
                 head = tables.read_head(db)
-                tables.delete_source(db, _source_named(db, name).source.source_id)
+                record = _source_named(db, name)
+                try:
+                    with db:
+                        wordindex.delete_leaves(db, record, 0)
+                        tables.delete_source(db, record.source.source_id)
+                except (apsw.CorruptError, StoreCorrupt):
+                    # Of a damaged text nobody knows the words.
+                    tables.delete_source(db, record.source.source_id)
+                    wordindex.rebuild(db)
                 tables.write_head(db, replace(head, version=head.version + 1))
             # The write-ahead log still holds the text.
             self._empty_log()
@@ -411,6 +425,18 @@ class SQLiteStore(AbstractStore):
         with self._transaction(_READ) as db:
             items = self._cache.embeddings(db, NodeIds.of(ids))
         return vectors_from_items(items, self._manifest.dtype)
+
+    @property
+    def has_words(self) -> bool:
+        with self._transaction(_READ) as db:
+            return wordindex.exists(db)
+
+    def lexical_scores(
+        self, question: str, limit: int, source_ids: Collection[int] | None = None
+    ) -> tuple[NodeIds, NDArray[np.float32]]:
+        with self._transaction(_READ) as db:
+            num_leaves = sum(record.num_nodes(1) for record in self._cache.records(db))
+            return wordindex.score_leaves(db, question, num_leaves, limit, source_ids)
 
     def verify(self) -> list[str]:
         try:

@@ -1,0 +1,136 @@
+"""Which leaves share words with a question, and how telling those words are.
+
+Scores are in nats: a leaf has, of each word of the question, what the word tells, the logarithm of
+how rare it is (the IDF of BM25). How often it stands in a leaf does not count, leaves are too short
+for that. Where it stands in the leaf beside alone, most of it counts: a sentence is longer than a
+leaf. Pure functions; both stores use them. Knows neither disks nor models.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lmos.nodes import NodeIds
+from lmos.store.base import Spans
+from lmos.store.words import is_dense, plain, words_of
+
+REACH_BYTES = 64
+"""Text before a leaf that `iter_leaf_words` needs."""
+_INDEX_BITS = 32
+_WORD_BYTES = 48
+_SHARE_BESIDE = 0.7
+_COMMON = 0.25
+"""A word in a larger share of all leaves does not count, if there is another."""
+_MAX_PLACES = 20_000
+"""Of all words of a question together, rare ones first; the rest tells little."""
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class WordPlaces:
+    """Where words stand.
+
+    Attributes:
+        num_leaves: Of the store.
+        count: In how many leaves a word is.
+        codes: In which, ascending, as `leaf_code` numbers them.
+    """
+
+    num_leaves: int
+    count: Callable[[str], int]
+    codes: Callable[[str], Codes]
+
+
+def leaf_code(source_id: int, index: int) -> int:
+    """A leaf as one number, in order of source and index; neighbours differ by one."""
+    return source_id << _INDEX_BITS | index
+
+
+def iter_leaf_words(text: bytes, start: int, spans: Spans) -> Iterator[list[str]]:
+    """The words of leaves one after the other; one that is cut counts where it ends.
+
+    So what a leaf has does not depend on what follows.
+
+    Args:
+        text: Of the source, from byte `start` on, which is 0 or `REACH_BYTES` before the first.
+        start: Where it begins.
+        spans: Of neighbouring leaves.
+    """
+    for first, last in (spans[:, 2:] - start).tolist():
+        first = _char_start(text, first)
+        own = text[first:last].decode(errors="ignore")
+        before = text[_char_start(text, max(first - _WORD_BYTES, 0)) : first]
+        yield words_of(_cut_word(before, own) + own)
+
+
+def score_leaves(
+    question: str, places: WordPlaces, limit: int, source_ids: Collection[int] | None = None
+) -> tuple[NodeIds, NDArray[np.float32]]:
+    """The leaves that share the most telling words with a question, best first.
+
+    Args:
+        question: Any text.
+        places: Where words stand.
+        limit: Most leaves.
+        source_ids: Only leaves of these; `None` for all.
+    """
+    postings, weights_W = _postings(question, places)
+    codes_U, which_M = np.unique(np.concatenate(postings), return_inverse=True)
+    has_WU = np.zeros((len(postings), len(codes_U)), np.float32)
+    has_WU[np.repeat(np.arange(len(postings)), list(map(len, postings))), which_M] = 1
+    is_next_U = np.diff(codes_U) == 1
+    beside_WU = np.zeros_like(has_WU)
+    beside_WU[:, 1:] = has_WU[:, :-1] * is_next_U
+    beside_WU[:, :-1] = np.maximum(beside_WU[:, :-1], has_WU[:, 1:] * is_next_U)
+    scores_U = weights_W @ np.maximum(has_WU, _SHARE_BESIDE * beside_WU)
+    if source_ids is not None:
+        is_in_U = np.isin(codes_U >> _INDEX_BITS, list(source_ids))
+        codes_U, scores_U = codes_U[is_in_U], scores_U[is_in_U]
+    best = np.argsort(-scores_U, kind="stable")[:limit]
+    return _leaf_ids(codes_U[best]), scores_U[best]
+
+
+def _postings(question: str, places: WordPlaces) -> tuple[list[Codes], NDArray[np.float32]]:
+    """Leaves of the words that count, and what each word tells; at least one, maybe empty."""
+    counts = {word: places.count(word) for word in dict.fromkeys(words_of(question))}
+    known = sorted((count, word) for word, count in counts.items() if count)
+    rare = [pair for pair in known if pair[0] <= _COMMON * places.num_leaves] or known
+    postings, weights = [np.empty(0, np.int64)], [0.0]
+    room = _MAX_PLACES
+    for count, word in rare:
+        if len(postings) > 1 and count > room:
+            break
+        room -= count
+        postings.append(places.codes(word))
+        weights.append(math.log1p((places.num_leaves - count + 0.5) / (count + 0.5)))
+    return postings, np.array(weights, np.float32)
+
+
+def _leaf_ids(codes_N: Codes) -> NodeIds:
+    sources_N, indices_N = np.divmod(codes_N, 1 << _INDEX_BITS)
+    return NodeIds(np.column_stack([sources_N, np.ones_like(codes_N), indices_N]))
+
+
+def _char_start(text: bytes, place: int) -> int:
+    """Where the character begins that a byte belongs to."""
+    for _ in range(3):
+        if 0 < place < len(text) and text[place] & 0xC0 == 0x80:
+            place -= 1
+    return place
+
+
+def _cut_word(before: bytes, own: str) -> str:
+    """What stands in `before` of the word that goes on in `own`; of a dense script a character."""
+    if not own or own[0].isspace() or not plain(own[0]).strip():
+        return ""
+    run = plain(before.decode(errors="ignore")).rpartition(" ")[2]
+    dense = [place for place, char in enumerate(run) if is_dense(char)]
+    if not dense:
+        return run
+    return run[dense[-1] :] if dense[-1] == len(run) - 1 else run[dense[-1] + 1 :]

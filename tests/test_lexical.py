@@ -1,0 +1,117 @@
+"""Leaves by shared words: fast code against slow, words cut by a leaf's end, common words."""
+
+from __future__ import annotations
+
+import math
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmos.store.lexical import (
+    REACH_BYTES,
+    WordPlaces,
+    iter_leaf_words,
+    leaf_code,
+    score_leaves,
+)
+
+
+def places_of(leaves: dict[tuple[int, int], list[str]]) -> WordPlaces:
+    """Where words stand, of leaves by source and index."""
+
+    def codes(word: str) -> np.ndarray:
+        found = [leaf_code(*place) for place, words in sorted(leaves.items()) if word in words]
+        return np.array(found, np.int64)
+
+    return WordPlaces(len(leaves), lambda word: len(codes(word)), codes)
+
+
+def slow_scores(
+    question: list[str], leaves: dict[tuple[int, int], list[str]]
+) -> dict[tuple[int, int], float]:
+    """The score of each leaf that has a word of the question, from the definition."""
+    scores = {}
+    for (source_id, index), words in leaves.items():
+        if not set(words) & set(question):
+            continue
+        beside = [leaves.get((source_id, index + step), []) for step in (-1, 1)]
+        total = 0.0
+        for word in set(question):
+            count = sum(word in each for each in leaves.values())
+            told = math.log1p((len(leaves) - count + 0.5) / (count + 0.5)) if count else 0.0
+            total += told * (1 if word in words else 0.7 * any(word in each for each in beside))
+        scores[source_id, index] = total
+    return scores
+
+
+def test_scores_are_those_of_the_definition() -> None:
+    dice = random.Random(1)
+    rare = [f"w{number}" for number in range(30)]
+    leaves = {
+        (source_id, index): dice.sample(rare, 4) for source_id in (1, 2, 5) for index in range(20)
+    }
+    for _ in range(20):
+        question = dice.sample(rare, 3)
+        ids, scores = score_leaves(" ".join(question), places_of(leaves), 1000)
+        expected = slow_scores(question, leaves)
+        assert {(each.source_id, each.index) for each in ids} == set(expected)
+        for node_id, score in zip(ids, scores.tolist(), strict=True):
+            assert node_id.level == 1
+            assert score == pytest.approx(expected[node_id.source_id, node_id.index], rel=1e-5)
+        assert scores.tolist() == sorted(scores.tolist(), reverse=True)
+        some, _ = score_leaves(" ".join(question), places_of(leaves), 1000, {2, 5})
+        assert some == [node_id for node_id in ids if node_id.source_id != 1]
+        best, _ = score_leaves(" ".join(question), places_of(leaves), 5)
+        assert best == ids[:5]
+
+
+def test_common_words_count_only_where_there_is_no_other() -> None:
+    leaves = {(1, index): ["the"] for index in range(50)} | {(1, 60): ["fox"]}
+    assert score_leaves("the fox", places_of(leaves), 9)[0] == [(1, 1, 60)]
+    assert len(score_leaves("the", places_of(leaves), 9)[0]) == 9
+    assert len(score_leaves("a zebra", places_of(leaves), 9)[0]) == 0
+    assert len(score_leaves("fox", places_of({}), 9)[0]) == 0
+
+
+def test_leaves_of_two_sources_are_not_neighbours() -> None:
+    leaves = {(1, 0): ["fox"], (2, 0): ["den"], (2, 1): ["hen"]}
+    (_, alone), (_, together) = (
+        score_leaves(words, places_of(leaves | {(3, 9): ["x"]}), 9) for words in ("den", "fox den")
+    )
+    assert together.max() == pytest.approx(alone.max())
+
+
+def test_a_word_that_is_cut_counts_where_it_ends() -> None:
+    text = b"The watchtower stands"
+    spans = np.array([[0, 0, 0, 9], [0, 0, 9, 16], [0, 0, 16, 21]])
+    words = list(iter_leaf_words(text, 0, spans))
+    assert words == [["the", "watch"], ["watcht", "s"], ["stand"]]
+
+
+def test_neighbours_across_a_cut_are_a_pair_where_words_have_no_spaces() -> None:
+    text = "東京は寒い".encode()
+    spans = np.array([[0, 0, 0, 4], [0, 0, 4, 15]])
+    first, second = iter_leaf_words(text, 0, spans)
+    assert first == ["東"]
+    assert {"東京", "京は", "寒い"} <= set(second)
+
+
+@given(st.lists(st.text(max_size=9), min_size=1, max_size=9), st.integers(0, 8))
+def test_words_of_leaves_do_not_depend_on_how_much_text_is_read(
+    parts: list[str], first: int
+) -> None:
+    """Nor on what follows."""
+    text = "".join(parts).encode() * 8
+    ends = sorted({*range(0, len(text), 11), len(text)})
+    spans = np.array([(0, 0, *pair) for pair in pairwise(ends)])
+    spans = spans.reshape(-1, 4).astype(np.int64)
+    whole = list(iter_leaf_words(text, 0, spans))
+    if first < len(spans):
+        start = max(int(spans[first, 2]) - REACH_BYTES, 0)
+        assert list(iter_leaf_words(text[start:], start, spans[first:])) == whole[first:]
+        shorter = text[: int(spans[first, 3])]
+        assert list(iter_leaf_words(shorter, 0, spans[: first + 1])) == whole[: first + 1]
