@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from benchmarks.ablation import ablation
+from benchmarks.answers import answers
 from benchmarks.babilong import babilong
+from benchmarks.cases import cases
 from benchmarks.edits import edits
 from benchmarks.facts import facts
 from benchmarks.icl import icl
@@ -27,7 +29,7 @@ def main() -> None:
 
 
 _COMMANDS = (
-    *(facts, babilong, icl, recall, unknown, retention, lifelong),
+    *(facts, babilong, icl, recall, answers, cases, unknown, retention, lifelong),
     *(speed, walk, edits, strategies, scale_out),
     *(ablation, plot),
 )

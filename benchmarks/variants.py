@@ -43,7 +43,7 @@ class Row:
 
 
 _ROWS = (
-    Row("baseline", "16, 4, 4; window; sentence; residual; layer at 60 %"),
+    Row("baseline", "16, 4, 4; window; unit; residual; layer at 60 %"),
     Row("ratio", "4, 4, 4", (4, 4, 4)),
     Row("ratio", "8, 4, 4", (8, 4, 4)),
     Row("ratio", "32, 4, 4", (32, 4, 4)),
@@ -51,6 +51,7 @@ _ROWS = (
     Row("depth", "2 levels", (16, 4)),
     Row("depth", "4 levels", (16, 4, 4, 4)),
     Row("mask", "strict", modes={"mask_mode": "strict"}),
+    Row("segmentation", "sentence", modes={"segmenter": "sentence"}),
     Row("segmentation", "fixed", modes={"segmenter": "fixed"}),
     Row("segmentation", "surprise", modes={"segmenter": "surprise"}),
     Row("segmentation", "attention", modes={"segmenter": "attention"}),

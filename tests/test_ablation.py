@@ -66,7 +66,7 @@ def test_groups_are_chosen_beside_the_baseline(tiny_llama: BaseModel) -> None:
 def test_rows_have_every_choice_and_every_layer(tiny_llama: BaseModel) -> None:
     rows = make_rows(tiny_llama)
     tried = {value for row in rows for value in row.modes.values()}
-    defaults = {"sentence", "residual", "window"}
+    defaults = {"unit", "residual", "window"}
     assert tried | defaults == {*SEGMENTERS, *OUTPUT_MODES, *MASK_MODES}
     layers = {row.adapter["scoring_layer"] for row in rows if row.group == "scoring layer"}
     assert layers | {tiny_llama.default_scoring_layer} == set(range(tiny_llama.num_layers))

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from building import filled_store, prose
-from lmos.citations import cite, read_passages
+from lmos.citations import Citation, cite, read_passages
 from lmos.excerpts import Excerpt, read_excerpt
 from lmos.model import BaseModel
 from lmos.nodes import Hit, NodeId, Span
+from lmos.normal import readable
 from lmos.store import AbstractStore
 
 TEXT = "It rained. The plumber came, déjà vu, to mend\nthe tap. Nobody paid!\nSunday"
@@ -163,3 +164,51 @@ def test_an_excerpt_reaches_as_far_as_it_says(
     assert excerpt.is_head == (excerpt.start == 0)
     assert excerpt.is_tail == (stop == len(raw))
     assert excerpt.decode(span) == raw[slice(*span)].decode()
+
+
+@pytest.fixture(scope="module")
+def notes(tiny_llama: BaseModel) -> AbstractStore:
+    diary = (
+        "\ufeff# Diary\n\nIt rained.\n\n## 15 February\n\nI met Ana in the cafe\u0301. We ate.\n"
+    )
+    table = "name,age,city\nAna,3,Oslo\nBen,4,Rome\n"
+    return filled_store(tiny_llama, diary=diary, table=table)
+
+
+def cited(store: AbstractStore, name: str, part: str, answer: str = "") -> list[Citation]:
+    """Of all nodes of a source, the citations with some text."""
+    source = store.find_source(name)
+    assert source is not None
+    leaves = [node_id for node_id in store.level_ids(1) if node_id.source_id == source.source_id]
+    hits = [hit(store, node_id, is_text=False) for node_id in leaves]
+    return [found for found in cite(read_passages(store, hits), answer) if part in found.text]
+
+
+def test_a_citation_says_what_it_stands_under(notes: AbstractStore) -> None:
+    assert {found.headings for found in cited(notes, "diary", "rained")} == {("Diary",)}
+    assert {found.headings for found in cited(notes, "diary", "ate")} == {("Diary", "15 February")}
+    for row in ("Ana,3", "Ben,4"):
+        assert {found.columns for found in cited(notes, "table", row)} == {"name | age | city"}
+    assert {found.columns for found in cited(notes, "table", "name")} == {None}
+
+
+def test_an_answer_in_a_heading_is_in_what_stands_under_it(notes: AbstractStore) -> None:
+    assert all(found.has_answer for found in cited(notes, "diary", "ate", "15 february"))
+    assert not any(found.has_answer for found in cited(notes, "diary", "rained", "15 february"))
+
+
+def test_an_answer_is_found_however_its_letters_are_written(notes: AbstractStore) -> None:
+    for answer in ("caf\u00e9", "cafe\u0301"):
+        assert any(found.has_answer for found in cited(notes, "diary", "caf", answer))
+
+
+def test_a_byte_order_mark_is_not_cited(notes: AbstractStore) -> None:
+    (first,) = {(found.start_byte, found.text[:2]) for found in cited(notes, "diary", "# Diary")}
+    assert first == (3, "# ")
+
+
+def test_what_was_read_is_told_as_it_is_seen(notes: AbstractStore) -> None:
+    hits = [hit(notes, node_id) for node_id in notes.level_ids(1)]
+    texts = [passage.read_text for passage in read_passages(notes, hits)]
+    assert any("café" in text for text in texts)
+    assert all(readable(text) == text for text in texts)

@@ -95,7 +95,7 @@ def test_options_say_what_the_library_does() -> None:
         "scorer": (tuple(SCORERS), config.scorer),
         "mask": (MASK_MODES, "window"),
         "output": (OUTPUT_MODES, "residual"),
-        "segmenter": (SEGMENTERS, "sentence"),
+        "segmenter": (SEGMENTERS, "unit"),
     }
     options = {
         option.name: option for name in ("new", "ask") for option in main.commands[name].params

@@ -19,12 +19,13 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "lmos"
 # A file may import what stands above it, never what stands below. A folder is one layer.
 LAYERS = """
-errors nodes fingerprint prompts formats content kinds
+errors nodes fingerprint prompts formats content kinds abbreviations normal
 tokens confidence decoding pretrained selfcheck textfiles modelcache conversion released
+lines sentences wrapping tables plainunits units
 masks scoring segments heads lowrank folders
 adapter attention transformer model
 store
-excerpts reading
+excerpts headings reading
 borders compressor reuse scorers levels
 builder recheck keyindex strategies retriever
 generation citations absence

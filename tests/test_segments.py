@@ -38,7 +38,22 @@ WORDS = [
     "…",
     "(b)",
 ]
-GAPS = [" ", "  ", "\n", "\n\n", ". ", "! ", '." ', "? \n", ".\n \t", "", "。"]
+GAPS = [
+    " ",
+    "  ",
+    "\n",
+    "\n\n",
+    ". ",
+    "! ",
+    '." ',
+    "? \n",
+    ".\n \t",
+    "",
+    "。",
+    "\u0301\xa0",
+    "\r\n",
+    "\xad",
+]
 PROSE = st.lists(st.tuples(st.sampled_from(WORDS), st.sampled_from(GAPS)), max_size=60).map(
     lambda pairs: "".join(word + gap for word, gap in pairs)
 )
@@ -244,7 +259,59 @@ def test_spans_are_about_as_long_as_the_ratio_says(text: str, config: SegmentCon
             assert 1 <= lens[-1] <= config.ratio
         else:
             assert max(lens) <= config.ratio * 3 // 2
+        if config.segmenter in ("surprise", "attention"):
             assert all(sum(pair) >= config.ratio * 3 // 4 for pair in pairwise(lens))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=12),
+    st.integers(2, 20),
+)
+@settings(deadline=None, max_examples=200)
+def test_short_units_share_a_span_where_they_may_and_nowhere_else(
+    units: list[tuple[int, bool]], ratio: int
+) -> None:
+    lengths = [length for length, _ in units]
+    joins = [may_join for _, may_join in units[1:]]
+    spans = sentence_spans(lengths, ratio, joins)
+    borders = {sum(lengths[: place + 1]): may_join for place, may_join in enumerate(joins)}
+    for before, after in pairwise(spans):
+        if borders.get(after.start, True):
+            assert after.stop - before.start >= ratio * 3 // 4
+    starts = {span.start for span in spans}
+    assert {place for place, may_join in borders.items() if not may_join} <= starts
+
+
+def test_what_stands_under_different_headings_shares_no_span() -> None:
+    config = SegmentConfig(window=256, ratio=24)
+    text = "One. Two.\n# B\nSix. Ten.\n\n- a\n- b\n\n|a|b|\n|1|2|\nAna: x\nBen: y\n"
+    (window,) = windows_of(text, config)
+    assert [text.encode()[slice(*window.byte_span_of(span))].decode() for span in window.spans] == [
+        "One. Two.\n",
+        "# B\nSix. Ten.\n\n",
+        "- a\n- b\n\n",
+        "|a|b|\n",
+        "|1|2|\n",
+        "Ana: x\n",
+        "Ben: y\n",
+    ]
+
+
+def test_texts_that_look_the_same_have_the_same_tokens_and_bytes_of_their_own() -> None:
+    config = SegmentConfig(window=64, ratio=8)
+    plain, odd = "Café au lait. So.", "\ufeffCafe\u0301\xa0au\xad lait. So."
+    (seen,), (window,) = windows_of(plain, config), windows_of(odd, config)
+    assert window.content == seen.content
+    assert window.byte_ends[-1] == len(odd.encode())
+    ends = [end for end in window.byte_ends if odd.encode()[:end].decode().endswith("\xa0")]
+    assert len(ends) == 1
+    (raw,) = windows_of(odd, SegmentConfig(64, 8, "sentence"))
+    assert raw.token_ids != seen.token_ids
+
+
+def test_text_in_which_nothing_can_be_seen_has_tokens_all_the_same() -> None:
+    (window,) = windows_of("\ufeff\u200b", SegmentConfig(window=64, ratio=8))
+    assert window.byte_span == Span(0, 6)
 
 
 @given(st.lists(st.integers(1, 60), max_size=12), st.integers(2, 20))

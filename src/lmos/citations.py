@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 
 from lmos.confidence import find_words
 from lmos.excerpts import Excerpt, read_excerpt
+from lmos.headings import Outline, outline_of
 from lmos.nodes import Hit, Span, Step
+from lmos.normal import readable, see
 from lmos.store import AbstractStore
 
 _REACH_BYTES = 256
@@ -31,7 +33,10 @@ class Citation:
         score: At the level where it was kept.
         weight: Share of the attention over everything kept.
         path: The walk that led there, level by level.
-        has_answer: Whether the answer stands in it word for word.
+        has_answer: Whether the answer stands in it, or in a heading above it, word for word.
+        headings: What it stands under, from the highest to the lowest: headings, dates, the label
+            of a list; also those that it begins with.
+        columns: The head of the table that it is a row of, if it is one.
     """
 
     source: str
@@ -44,6 +49,8 @@ class Citation:
     weight: float
     path: tuple[Step, ...]
     has_answer: bool = False
+    headings: tuple[str, ...] = ()
+    columns: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,17 +59,19 @@ class Passage:
 
     hit: Hit
     excerpt: Excerpt
+    outline: Outline
 
     @property
     def read_text(self) -> str:
-        """What the reader was given, as text or as an embedding of it."""
-        return self.excerpt.decode(self.hit.byte_span)
+        """What the reader was given, as text or as an embedding of it, in its normal form."""
+        return readable(self.excerpt.decode(self.hit.byte_span))
 
     def cite(self, answer: str) -> Citation:
         """The sentences of the hit, and of the answer if it stands in what was read."""
         span = self._with_answer(answer)
         span = self.excerpt.sentences_around(span)
         text = self.excerpt.decode(span)
+        place = self.outline.place(span)
         return Citation(
             source=self.hit.source.name,
             time=self.hit.source.time,
@@ -73,16 +82,19 @@ class Passage:
             score=self.hit.score,
             weight=self.hit.weight,
             path=self.hit.path,
-            has_answer=find_words(answer, text) is not None,
+            has_answer=_stands_in(answer, [text, *place.headings]),
+            headings=place.headings,
+            columns=place.columns,
         )
 
     def _with_answer(self, answer: str) -> Span:
         """The node's own bytes, and those of the answer where it stands beside them."""
-        span, text = self.hit.node.byte_span, self.read_text
-        place = find_words(answer, text)
+        span, seen = self.hit.node.byte_span, see(self.excerpt.decode(self.hit.byte_span))
+        place = find_words(readable(answer), seen.text)
         if place is None:
             return span
-        first, last = (self.hit.byte_span.start + len(text[:end].encode()) for end in place)
+        bytes_before = (len(seen.text[:end].encode()) for end in place)
+        first, last = (self.hit.byte_span.start + seen.origins[end] for end in bytes_before)
         return Span(min(span.start, first), max(span.stop, last))
 
 
@@ -107,6 +119,10 @@ def cite(passages: Sequence[Passage], answer: str = "") -> tuple[Citation, ...]:
     return tuple(cited.values())
 
 
+def _stands_in(answer: str, texts: Iterable[str]) -> bool:
+    return any(find_words(readable(answer), readable(text)) is not None for text in texts)
+
+
 def _joined(best: Citation, other: Citation) -> Citation:
     level, weight = min(best.level, other.level), best.weight + other.weight
     return replace(best, level=level, weight=weight)
@@ -115,4 +131,5 @@ def _joined(best: Citation, other: Citation) -> Citation:
 def _read_passage(store: AbstractStore, hit: Hit) -> Passage:
     node, read = hit.node.byte_span, hit.byte_span
     span = Span(min(node.start, read.start), max(node.stop, read.stop))
-    return Passage(hit, read_excerpt(store, hit.source, span, _REACH_BYTES))
+    excerpt = read_excerpt(store, hit.source, span, _REACH_BYTES)
+    return Passage(hit, excerpt, outline_of(store, hit.source, span.start))

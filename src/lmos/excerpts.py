@@ -6,10 +6,15 @@ Offsets are bytes of the source throughout. Knows neither models nor why a stret
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from lmos.nodes import Source, Span
-from lmos.segments import iter_sentence_ends
+from lmos.normal import trim
 from lmos.store import AbstractStore
+from lmos.units import iter_units
+
+_MAX_SENTENCE_BYTES = 4096
+"""Of a longer one only a part is cited; bounds the work of looking for its ends."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +54,30 @@ class Excerpt:
         )
 
     def sentences_around(self, span: Span) -> Span:
-        """The span and the rest of the sentences that it touches, without white space around them.
+        """The span and the rest of the sentences that it touches, without blanks around them.
 
-        A line that goes on in lower case does not end a sentence. Where none begins or ends in the
-        excerpt, words are kept whole.
+        What is one unit of a text (`units`) is one sentence here: an item of a list, a row, a
+        heading with what follows it. Where none begins or ends in the excerpt, words are kept
+        whole.
         """
         words = self.words_around(span)
         borders = self._sentence_borders()
         first = max((place for place in borders if place <= span.start), default=words.start)
         last = min((place for place in borders if place >= span.stop), default=words.stop)
-        text = self.text[first - self.start : last - self.start]
-        if not text.strip():
+        text = self.text[first - self.start : last - self.start].decode(errors="replace")
+        start, stop = trim(text)
+        if start == stop:
             return span
-        return Span(last - len(text.lstrip()), first + len(text.rstrip()))
+        return Span(first + len(text[:start].encode()), last - len(text[stop:].encode()))
 
     def _is_gap(self, place: int) -> bool:
         """Whether white space stands at one side of a place within the text."""
         return self.text[place - 1 : place].isspace() or self.text[place : place + 1].isspace()
 
     def _sentence_borders(self) -> list[int]:
-        text = self.text.decode()
-        ends = [end for end in iter_sentence_ends(text) if not _is_wrapped(text, end)]
-        inner = [self.start + len(text[:end].encode()) for end in ends]
+        units = iter_units(self.text.decode(), _MAX_SENTENCE_BYTES, is_inside=not self.is_head)
+        places = list(accumulate((len(unit.encode()) for unit in units), initial=self.start))
+        inner = places[1:-1]
         head = [self.start] if self.is_head else []
         tail = [self.start + len(self.text)] if self.is_tail else []
         return [*head, *inner, *tail]
@@ -89,9 +96,3 @@ def cut_excerpt(raw: bytes, start: int, num_bytes: int) -> Excerpt:
         raw, start = raw[1:], start + 1
     text = raw.decode(errors="ignore").encode()
     return Excerpt(start, text, start == 0, start + len(text) >= num_bytes)
-
-
-def _is_wrapped(text: str, end: int) -> bool:
-    """Whether a line break that ends at `end` stands within a sentence."""
-    line = text[:end].rstrip()
-    return text[len(line) : end].count("\n") == 1 and text[end].islower()

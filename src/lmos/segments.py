@@ -7,23 +7,22 @@ as functions; knows neither models nor disks.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from lmos.errors import ConfigError
 from lmos.nodes import Span
+from lmos.normal import see
+from lmos.plainunits import find_plain_stop
 from lmos.tokens import Tokens
-
-_SENTENCE_END = re.compile(r"""(?:[.!?…]["'”’)\]]*[ \t]+|\n\s*|[。！？])(?=\S)""")
-_ABBREVIATION = re.compile(
-    r"\b(?:Mr|Mrs|Ms|Dr|St|Prof|Capt|Col|Gen|Rev|No|vs|etc|e\.g|i\.e|[A-Z])\.$"
-)
+from lmos.units import Unit, find_unit, may_join
+from lmos.units import iter_units as iter_units
 
 _MAX_CHAR_BYTES = 4
 
-SEGMENTERS = ("sentence", "fixed", "surprise", "attention")
+SEGMENTERS = ("unit", "sentence", "fixed", "surprise", "attention")
 
 Encode = Callable[[str], Tokens]
 ScoreBorders = Callable[[Sequence[int]], Sequence[float]]
@@ -40,14 +39,16 @@ class SegmentConfig:
         window: Most tokens in a window.
         ratio: Tokens in a span: exactly (`fixed`, the last of a window may be shorter) or about
             (at most one and a half times as many, and at least three quarters as many in any two
-            neighbours of a window).
-        segmenter: `sentence` keeps sentences whole where their length allows; `fixed` does not
-            look; `surprise` and `attention` begin spans where the model says, see `borders`.
+            neighbours of a window that may be joined).
+        segmenter: `unit` keeps sentences, items, rows and turns whole where their length allows,
+            what stands under different headings apart, and reads text in its normal form;
+            `sentence` keeps what ends like a sentence whole; `fixed` does not look; `surprise` and
+            `attention` begin spans where the model says, see `borders`.
     """
 
     window: int = 256
     ratio: int = 16
-    segmenter: str = "sentence"
+    segmenter: str = "unit"
 
     def __post_init__(self) -> None:
         if not 2 <= self.ratio <= self.window:
@@ -97,39 +98,6 @@ class Window:
         return Span(start, self.byte_ends[span.stop - 1])
 
 
-def iter_units(text: str, max_bytes: int) -> Iterator[str]:
-    """Cut text into sentences, and sentences longer than `max_bytes` at spaces.
-
-    The units' concatenation is the text. Every unit but the last is the same whatever follows, and
-    cutting anew from the start of any unit gives the same units from there on.
-    """
-    start = 0
-    while start < len(text):
-        stop = _unit_stop(text, start, max_bytes)
-        yield text[start:stop]
-        start = stop
-
-
-def _unit_stop(text: str, start: int, max_bytes: int) -> int:
-    """Where the unit that starts at `start` ends; looks one character further than it may reach."""
-    ahead = text[start : start + max_bytes + 1]
-    head = ahead.encode()[:max_bytes].decode(errors="ignore")
-    for end in iter_sentence_ends(ahead):
-        if end <= len(head):
-            return start + end
-    if head == ahead:
-        return start + len(head)
-    return start + (head.rfind(" ") + 1 or len(head) or 1)
-
-
-def iter_sentence_ends(text: str) -> Iterator[int]:
-    """Where sentences and lines end that something follows; white space is part of them."""
-    for match in _SENTENCE_END.finditer(text):
-        is_period = match.group()[0] == "."
-        if not (is_period and _ABBREVIATION.search(text, 0, match.start() + 1)):
-            yield match.end()
-
-
 def iter_windows(
     text: str,
     encode: Encode,
@@ -151,35 +119,60 @@ def iter_windows(
     """
     ids: list[int] = []
     ends: list[int] = []
-    unit_lens: list[int] = []
+    parts: list[_Part] = []
     start = stop = byte_start
-    for unit, is_final in _iter_tokens(text, encode, config.window):
-        if len(ids) + len(unit) > config.window:
+    for part in _iter_parts(text, encode, config):
+        if len(ids) + len(part.tokens) > config.window:
             # The unit that did not fit must be complete, or more text could make it fit.
-            spans = _divide(ids, unit_lens, config, score_borders)
-            yield _window(ids, ends, Span(start, stop), spans, is_sealed=is_final)
-            ids, ends, unit_lens, start = [], [], [], stop
-        ids.extend(unit.ids)
-        ends.extend(stop + end for end in unit.byte_ends)
-        unit_lens.append(len(unit))
-        stop += unit.byte_ends[-1]
+            spans = _divide(ids, parts, config, score_borders)
+            yield _window(ids, ends, Span(start, stop), spans, is_sealed=part.is_final)
+            ids, ends, parts, start = [], [], [], stop
+        ids.extend(part.tokens.ids)
+        ends.extend(stop + end for end in part.tokens.byte_ends)
+        parts.append(part)
+        stop += part.tokens.byte_ends[-1]
     if ids:
-        spans = _divide(ids, unit_lens, config, score_borders)
+        spans = _divide(ids, parts, config, score_borders)
         yield _window(ids, ends, Span(start, stop), spans, is_sealed=False)
 
 
-def _iter_tokens(text: str, encode: Encode, window: int) -> Iterator[tuple[Tokens, bool]]:
-    """The tokens of each unit, and whether it is the same whatever follows.
+@dataclass(frozen=True)
+class _Part:
+    """A unit, or as much of it as a window holds.
 
-    A unit of more tokens than a window holds is cut in half until it has fewer; what follows such a
-    cut is as uncertain as the cut itself.
+    Attributes:
+        text: Its text.
+        tokens: Of the text.
+        unit: What it is, where the segmenter asks.
+        is_final: Whether it is the same whatever follows.
     """
-    start = 0
+
+    text: str
+    tokens: Tokens
+    unit: Unit | None
+    is_final: bool
+
+    def may_join(self, following: _Part) -> bool:
+        """Whether the next part may share a span with it."""
+        if self.unit is None or following.unit is None:
+            return True
+        return may_join(self.text, self.unit, following.unit)
+
+
+def _iter_parts(text: str, encode: Encode, config: SegmentConfig) -> Iterator[_Part]:
+    """The units of a text; one of more tokens than a window holds is cut in half until it fits.
+
+    What follows such a cut is as uncertain as the cut itself.
+    """
+    start, window = 0, config.window
     is_final = True
+    is_by_units = config.segmenter == "unit"
+    read = partial(_encode_seen, encode) if is_by_units else encode
     while start < len(text):
-        stop = _unit_stop(text, start, window)
+        unit = find_unit(text, start, window) if is_by_units else None
+        stop = unit.stop if unit else find_plain_stop(text, start, window)
         is_final = is_final and stop < len(text)
-        tokens = encode(text[start:stop])
+        tokens = read(text[start:stop])
         while len(tokens) > window:
             if stop - start == 1:
                 raise ConfigError(
@@ -187,9 +180,18 @@ def _iter_tokens(text: str, encode: Encode, window: int) -> Iterator[tuple[Token
                     f"got {window}"
                 )
             stop = (start + stop) // 2
-            tokens = encode(text[start:stop])
-        yield tokens, is_final
+            tokens = read(text[start:stop])
+        yield _Part(text[start:stop], tokens, unit, is_final)
         start = stop
+
+
+def _encode_seen(encode: Encode, text: str) -> Tokens:
+    """The tokens of a text as it is seen, with their ends in the text as it is."""
+    seen = see(text)
+    if not seen.text:
+        return encode(text)
+    tokens = encode(seen.text)
+    return Tokens(tokens.ids, tuple(seen.origins[end] for end in tokens.byte_ends))
 
 
 def _window(
@@ -199,11 +201,13 @@ def _window(
 
 
 def _divide(
-    ids: list[int], unit_lens: list[int], config: SegmentConfig, score_borders: ScoreBorders | None
+    ids: list[int], parts: list[_Part], config: SegmentConfig, score_borders: ScoreBorders | None
 ) -> list[Span]:
     """The spans of a window; they follow from its own tokens and nothing else."""
-    if config.segmenter == "sentence":
-        return sentence_spans(unit_lens, config.ratio)
+    if config.segmenter in ("unit", "sentence"):
+        lengths = [len(part.tokens) for part in parts]
+        joins = [before.may_join(part) for before, part in pairwise(parts)]
+        return sentence_spans(lengths, config.ratio, joins)
     if config.segmenter == "fixed":
         starts = range(0, len(ids), config.ratio)
         return [Span(start, min(start + config.ratio, len(ids))) for start in starts]
@@ -211,18 +215,24 @@ def _divide(
     return peak_spans(score_borders(ids), config.ratio)
 
 
-def sentence_spans(unit_lens: list[int], ratio: int) -> list[Span]:
-    """Join short sentences and divide long ones until spans are about `ratio` tokens long.
+def sentence_spans(
+    unit_lens: Sequence[int], ratio: int, may_join: Sequence[bool] | None = None
+) -> list[Span]:
+    """Join short units and divide long ones until spans are about `ratio` tokens long.
 
     Args:
-        unit_lens: Tokens in each sentence.
-        ratio: Sentences are joined while the sum stays within `1.5 * ratio`; longer ones are
-            divided into equal parts.
+        unit_lens: Tokens in each unit.
+        ratio: Units are joined while the sum stays within `1.5 * ratio`; longer ones are divided
+            into equal parts.
+        may_join: Of each unit but the first, whether it may share a span with the one before;
+            `None` if all may.
     """
     longest = ratio * 3 // 2
     groups: list[int] = []
-    for length in unit_lens:
-        if groups and groups[-1] + length <= longest and min(groups[-1], length) < ratio // 2:
+    joins = [False, *(may_join if may_join is not None else [True] * (len(unit_lens) - 1))]
+    for length, is_joined in zip(unit_lens, joins, strict=False):
+        is_short = bool(groups) and min(groups[-1], length) < ratio // 2
+        if is_joined and is_short and groups[-1] + length <= longest:
             groups[-1] += length
         else:
             groups.append(length)

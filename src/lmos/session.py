@@ -25,6 +25,7 @@ from lmos.errors import ConfigError, DataError, ModelError, QueryError
 from lmos.generation import AnswerStream, prompt_embeddings, stream_answer
 from lmos.model import BaseModel
 from lmos.nodes import Source, Span
+from lmos.normal import readable
 from lmos.recheck import Rechecker
 from lmos.released import DEFAULT_MODEL, is_known, shipped_adapter
 from lmos.retriever import Retrieval, RetrievalConfig, Retriever
@@ -115,7 +116,7 @@ def make_manifest(
     window: int = DEFAULT_WINDOW,
     mask_mode: str = "window",
     output_mode: str = "residual",
-    segmenter: str = "sentence",
+    segmenter: str = "unit",
 ) -> Manifest:
     """The manifest of a store that `model` shall write.
 
@@ -125,7 +126,7 @@ def make_manifest(
         window: Tokens in a window of level 1; those above hold at least 16 nodes.
         mask_mode: `window` or `strict`.
         output_mode: `residual`, `mean` or `paper`.
-        segmenter: `sentence`, `fixed`, `surprise` or `attention`.
+        segmenter: `unit`, `sentence`, `fixed`, `surprise` or `attention`.
 
     Raises:
         ConfigError: A value is out of range.
@@ -356,7 +357,7 @@ class Session:
         except UnicodeEncodeError as error:
             raise QueryError(f"expected a question in Unicode: {error}") from error
         retriever = Retriever(self.model, config or RetrievalConfig())
-        return retriever.retrieve(self.store, self.model.encode(question.strip()).ids)
+        return retriever.retrieve(self.store, self.model.encode(readable(question.strip())).ids)
 
     def ask(
         self,

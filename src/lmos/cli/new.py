@@ -52,11 +52,12 @@ from lmos.released import DEFAULT_MODEL
 @option(
     "--segmenter",
     is_rare=True,
-    type=click.Choice(["sentence", "fixed", "surprise", "attention"]),
-    default="sentence",
+    type=click.Choice(["unit", "sentence", "fixed", "surprise", "attention"]),
+    default="unit",
     show_default=True,
-    help="Where spans begin: at sentences if they fit, every K1 tokens, at the tokens that the "
-    "model expects least, or after those that it looks back at most; the last two read text twice.",
+    help="Where spans begin: at sentences, items, rows and turns if they fit, at what ends like a "
+    "sentence, every K1 tokens, at the tokens that the model expects least, or after those that "
+    "it looks back at most; the last two read text twice.",
 )
 @model_options
 def new(

@@ -24,7 +24,16 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _UNWRAPPED = 100_000
 _IN_OTHER_WORDS = "lmos.in-other-words"
-_ASCII_MARKS = {"–": "-", "…": "...", "→": "->", "←": "<-", "≥": ">=", "≤": "<=", "�": "?"}
+_ASCII_MARKS = {
+    "–": "-",
+    "…": "...",
+    "→": "->",
+    "›": ">",
+    "←": "<-",
+    "≥": ">=",
+    "≤": "<=",
+    "�": "?",
+}
 
 
 def results() -> Console:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from lmos.citations import Citation
 from lmos.cli.output import clock_time, printable
+from lmos.headings import without_headings
 
 _MAX_CHARS = 600
 
@@ -26,6 +27,8 @@ def passage_json(citation: Citation) -> dict[str, Any]:
         "start_byte": citation.start_byte,
         "end_byte": citation.end_byte,
         "text": citation.text,
+        "headings": list(citation.headings),
+        "columns": citation.columns,
         "level": citation.level,
         "score": citation.score,
         "weight": citation.weight,
@@ -49,7 +52,7 @@ def draw_passages(
     parts: list[RenderableType] = []
     for number, citation in enumerate(citations[:most], 1):
         parts.append(_heading(number, citation, is_answer_marked and citation.has_answer))
-        parts.append(Padding(_body(citation.text), (0, 0, 0, 4), expand=False))
+        parts.append(Padding(_body(citation), (0, 0, 0, 4), expand=False))
     if len(citations) > len(parts) // 2:
         parts.append(Text(f"    and {len(citations) - len(parts) // 2} more", style="dim"))
     return Group(*parts)
@@ -59,7 +62,7 @@ def _heading(number: int, citation: Citation, is_marked: bool) -> Text:
     read = "text" if citation.level == 0 else f"embedding of level {citation.level}"
     return Text.assemble(
         (f"{number:>2}  ", "dim"),
-        (printable(citation.source), "bold"),
+        (printable(path_of(citation.source, citation.headings)), "bold"),
         (f" {citation.start_byte}–{citation.end_byte}", "bold"),
         (f"  {clock_time(citation.time)}" if citation.time is not None else "", "dim"),
         (f"  score {citation.score:.2f}  {citation.weight:.0%}  {read}", "dim"),
@@ -67,6 +70,15 @@ def _heading(number: int, citation: Citation, is_marked: bool) -> Text:
     )
 
 
-def _body(text: str) -> Text:
-    shown = printable(text).strip()
-    return Text(shown if len(shown) <= _MAX_CHARS else shown[:_MAX_CHARS].rstrip() + " …")
+def path_of(source: str, headings: Sequence[str]) -> str:
+    """A source's name and what a place of it stands under: `diary.md › 15 February`."""
+    return " › ".join([source, *headings])
+
+
+def _body(citation: Citation) -> Text:
+    """The passage without the headings that stand in its path; above a row, its columns."""
+    shown = printable(without_headings(citation.text, citation.headings)).strip()
+    shown = shown if len(shown) <= _MAX_CHARS else shown[:_MAX_CHARS].rstrip() + " …"
+    if citation.columns is None:
+        return Text(shown)
+    return Text.assemble((printable(citation.columns), "dim"), "\n", shown)

@@ -13,6 +13,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from lmos.cli.output import count, name_end, one_line
+from lmos.cli.passages import path_of
+from lmos.headings import place_of, without_headings
 from lmos.nodes import NodeId
 from lmos.retriever import Retrieval
 from lmos.store import AbstractStore
@@ -93,7 +95,10 @@ def _rows(
     table = Table.grid(*[Column(no_wrap=True) for _ in range(4)], padding=(0, 1))
     nodes = store.nodes([node_id for node_id, _ in kept])
     for node, name, score in zip(nodes, shown_names, scores, strict=True):
+        source = store.source_by_id(node.id.source_id)
         text = store.text(node.id.source_id, node.byte_span).decode(errors="replace")
+        headings = place_of(store, source, node.byte_span).headings if node.id.level == 1 else ()
+        text = path_of("", headings) + "  " + without_headings(text, headings)
         table.add_row(
             "→" if node.id in on_path else " ",
             Text(score, justify="right"),

@@ -15,7 +15,7 @@ _NAMES = ("base_model", "adapter")
 """What a model is called; its hashes say which one it is."""
 MASK_MODES = ("window", "strict")
 OUTPUT_MODES = ("residual", "mean", "paper")
-SEGMENTERS = ("sentence", "fixed", "surprise", "attention")
+SEGMENTERS = ("unit", "sentence", "fixed", "surprise", "attention")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Manifest:
         windows: Items in one forward pass at level 1 (tokens), 2 (nodes), ...
         mask_mode: `window` or `strict`.
         output_mode: `residual`, `mean` or `paper`.
-        segmenter: `sentence`, `fixed`, `surprise` or `attention`.
+        segmenter: `unit`, `sentence`, `fixed`, `surprise` or `attention`.
         scoring_layer: Layer whose attention keys are stored.
         embedding_width: D.
         key_width: Numbers in one stored key.
