@@ -95,7 +95,9 @@ def test_two_adds_at_once_both_succeed(store: Path) -> None:
 
 
 def test_an_add_waits_for_who_writes_and_says_for_whom(store: Path) -> None:
-    with start("add", store, "-", "--source", "diary", stdin=subprocess.PIPE) as adding:
+    # A machine that is busy may stop this process for long.
+    command = ("add", store, "-", "--source", "diary", "--wait", PATIENCE_SECONDS)
+    with start(*command, stdin=subprocess.PIPE) as adding:
         assert adding.stdin is not None
         assert adding.stderr is not None
         with SQLiteStore.open(store):
