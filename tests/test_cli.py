@@ -302,7 +302,10 @@ def test_an_empty_store_has_a_status(empty: Path) -> None:
 # retrieve, ask
 
 
-@pytest.mark.parametrize("how", [(), ("--strategy", "flat"), ("--scorer", "paper"), ("--level", 2)])
+@pytest.mark.parametrize(
+    "how",
+    [(), ("--strategy", "flat"), ("--strategy", "hybrid"), ("--scorer", "paper"), ("--level", 2)],
+)
 def test_retrieve_cites_what_the_store_holds(store: Path, how: tuple[object, ...]) -> None:
     before, texts = store.read_bytes(), texts_in(store)
     result = values("retrieve", store, QUESTION, *how)
@@ -331,6 +334,19 @@ def test_retrieve_obeys_its_options(store: Path) -> None:
     for level in result["walk"]:
         assert 1 <= len(level["kept"]) <= min(level["candidates"], 2)
         assert set(level["kept"][0]) == {"source", "index", "start_byte", "end_byte", "score"}
+
+
+def test_hybrid_says_what_each_score_comes_from(store: Path) -> None:
+    hybrid = ("retrieve", store, QUESTION, "--strategy", "hybrid", "--explain")
+    result = values(*hybrid)
+    best = result["citations"][0]
+    assert best["lexical"] > 0
+    assert best["score"] > best["attention"]
+    assert all("lexical" in kept for level in result["walk"] for kept in level["kept"])
+    drawn = output(*hybrid)
+    assert f"(attention {best['attention']:.2f}, words {best['lexical']:.2f})" in drawn
+    assert "with words of the question" in drawn
+    assert "lexical" not in values("retrieve", store, QUESTION)["citations"][0]
 
 
 def test_retrieve_draws_the_walk_and_the_passages(
