@@ -382,6 +382,8 @@ def test_ask_prints_exactly_the_documented_json(store: Path) -> None:
                 "weight",
                 "path",
                 "has_answer",
+                "headings",
+                "columns",
             )
         }
         assert all(set(step) == {"level", "index", "score"} for step in citation["path"])

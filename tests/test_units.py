@@ -21,6 +21,7 @@ PIECES = [
     "vitamin C.", "J. S. Bach", "U.S.", "a.m.", "z. B.", "d. h. so", "p. 12", "e.g.", "etc.", "I",
     "世界。你好", "。", "．5", "नमस्ते।", "Եվ։", "مرحبا؟", "wait…", "so!", '"Stop!"', "(see p. 5.)",
     "réunion", "e\u0301", "🌍", "12:30", "12", "2024", "{", "a;", "*", "#", "`", "“", "x,", "am 3.",
+    "\ufeff",
 ]  # fmt: skip
 GAPS = [
     " ", "  ", "\n", "\n\n", "\n  ", "\n    ", "\r\n", "\n \n", "", ". ", ".\n", ":\n", "\t",
@@ -44,8 +45,14 @@ def test_units_concatenate_to_the_text_and_keep_their_size(text: str, size: int)
     assert all(len(unit.encode()) <= size or len(unit) == 1 for unit in found)
 
 
+def test_a_fence_is_open_until_it_is_known_whether_a_blank_line_follows() -> None:
+    text = "d. h. so\r\n```\n \n"
+    assert units(text[:-1]) == [text[:-1]]
+    assert units(text) == [text]
+
+
 @given(TEXTS, st.data(), SIZES)
-@settings(deadline=None, max_examples=1500)
+@settings(deadline=None, max_examples=400)
 def test_all_units_but_the_last_stay_when_text_is_appended(
     text: str, data: st.DataObject, size: int
 ) -> None:

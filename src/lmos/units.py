@@ -30,7 +30,7 @@ from lmos.wrapping import is_wrapped, trails
 _PLACE = re.compile(rf"{END}|[^\S\n]*\n\s*")
 _CLOSING_FENCE = re.compile(r"\n[ \t]*(?:```+|~~~+)[ \t]*(?=\n|$)")
 _BARE_FENCE = re.compile(r"(?:```+|~~~+)[ \t]*$")
-_BLANK = re.compile(r"[^\S\n]*(?:\n[^\S\n]*\n|\n?$)")
+_BLANK = re.compile(r"[^\S\n]*(?:\n[^\S\n]*\n|\n?[^\S\n]*\Z)")
 _INDENT = 2
 _MARK = "\ufeff"
 _FINAL = frozenset({Kind.HEADING, Kind.FENCE, Kind.ROW, Kind.TURN, Kind.KEY})
