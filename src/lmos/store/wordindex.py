@@ -55,6 +55,12 @@ def exists(db: apsw.Connection) -> bool:
     return db.execute(query).fetchone() is not None
 
 
+def refresh(db: apsw.Connection) -> None:
+    """Have SQLite see what other connections wrote: its check of an index does not, a query does."""
+    if exists(db):
+        db.execute("SELECT 1 FROM words WHERE words MATCH 'x' LIMIT 1").fetchall()
+
+
 def insert_leaves(db: apsw.Connection, record: SourceRecord, start: int) -> None:
     """Put the leaves of a source in, from a number on."""
     if exists(db):
