@@ -56,7 +56,7 @@ def exists(db: apsw.Connection) -> bool:
 
 
 def refresh(db: apsw.Connection) -> None:
-    """Have SQLite see what other connections wrote: its check of an index does not, a query does."""
+    """See what other connections wrote: a query does, the check of the index alone does not."""
     if exists(db):
         db.execute("SELECT 1 FROM words WHERE words MATCH 'x' LIMIT 1").fetchall()
 
