@@ -41,6 +41,7 @@ def find_store_faults(db: apsw.Connection, path: str, manifest: Manifest) -> lis
     """
     faults: list[str] = []
     with _noting(faults, path, db):
+        wordindex.refresh(db)
         checks = db.execute("PRAGMA integrity_check")
         faults.extend(f"{path}: {found}" for (found,) in checks if found != "ok")
     with _noting(faults, path, db):

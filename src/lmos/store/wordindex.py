@@ -55,6 +55,12 @@ def exists(db: apsw.Connection) -> bool:
     return db.execute(query).fetchone() is not None
 
 
+def refresh(db: apsw.Connection) -> None:
+    """See what other connections wrote: a query does, the check of the index alone does not."""
+    if exists(db):
+        db.execute("SELECT 1 FROM words WHERE words MATCH 'x' LIMIT 1").fetchall()
+
+
 def insert_leaves(db: apsw.Connection, record: SourceRecord, start: int) -> None:
     """Put the leaves of a source in, from a number on."""
     if exists(db):
