@@ -56,7 +56,7 @@ def ways_options(command: Command) -> Command:
 
 def retrieval_options(**defaults: Any) -> Callable[[Command], Command]:
     """How to walk and how much to read, passed on as `config`, a `RetrievalConfig`."""
-    names = ("beam", "budget", "margin", "max_texts", "text_mass", "max_embeddings", "hops")
+    names = ("beam", "budget", "margin", "max_texts", "text_mass", "max_embeddings")
     start = RetrievalConfig(**defaults)
 
     def decorate(command: Command) -> Command:

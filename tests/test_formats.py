@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from lmos.formats import BareFormat, PromptFormat, ReadPassage, is_unknown
+from lmos.formats import BareFormat, PromptFormat, ReadPassage, is_unknown, leans
 
 MAY = 1_714_694_400.0
 DIARY = ReadPassage("Fed the cat.\nIt rained.", "diary.md", MAY, ("May", "3 May"))
@@ -90,3 +90,15 @@ def test_saying_nothing_is_not_knowing(said: str) -> None:
 @pytest.mark.parametrize("said", ["no", "the fox was not found", "nothing"])
 def test_other_answers_are_answers(said: str) -> None:
     assert not is_unknown(said)
+
+
+@pytest.mark.parametrize(
+    "asked", ["And when?", "Where does she live now?", "Why?", "how old is he"]
+)
+def test_a_question_that_points_back_leans(asked: str) -> None:
+    assert leans(asked)
+
+
+@pytest.mark.parametrize("asked", ["Where does Lena work now?", "What is the code of the garage?"])
+def test_a_question_that_says_it_all_does_not(asked: str) -> None:
+    assert not leans(asked)

@@ -19,6 +19,11 @@ SYSTEM_PROMPT = (
     f'If they do not hold the answer, say "{UNKNOWN_ANSWER}".'
 )
 _NO_PASSAGES = "(none)\n"
+_FEW_WORDS = 3
+_JOINING = frozenset(("and", "or", "but", "then", "und", "et", "y", "e"))
+_POINTING = frozenset(
+    "it its he him his she her hers they them their that this those these there then one".split()
+)
 _SLOT = "\x1dslot\x1d"
 
 Encode = Callable[[str], Sequence[int]]
@@ -208,6 +213,12 @@ class BareFormat(AbstractFormat):
     def answer_ids(self, answer: str) -> list[int]:
         """See `AbstractFormat.answer_ids`."""
         return list(self.encode(answer_text(answer)))
+
+
+def leans(question: str) -> bool:
+    """Whether a question cannot be understood without the one before it, by its look."""
+    words = [word.strip("?!.,'\"").casefold() for word in question.split()]
+    return len(words) <= _FEW_WORDS or words[0] in _JOINING or not _POINTING.isdisjoint(words)
 
 
 def is_unknown(said: str) -> bool:

@@ -23,8 +23,6 @@ from lmos.store import AbstractStore
 from lmos.strategies import STRATEGIES, Kept, LevelTrace, Search
 
 _READ_NODES = 16
-_LEADS = 4
-"""Passages of one search that the next one starts from."""
 _WORD_BYTES = 48
 """How much of a word that a node was cut from is read along; longer ones stay cut."""
 
@@ -51,15 +49,13 @@ class RetrievalConfig:
         max_embeddings: Most of the others that stay embeddings, when `level` is 0.
         margin: Neighbours on each side into which the sentences of an opened node are followed, so
             that one that was cut is read whole. With 0 only its words are whole.
-        hops: Searches, each after the first also with the question and each of the best passages of
-            the one before: what a passage leads to may share no word with the question.
         since: Earliest time of a source, in seconds since the epoch; `None` for any.
         until: Sources of this time and later are left out. One without a time is left out by
             either limit.
         where: Labels that a source must have, with these values.
     """
 
-    strategy: str = "tree"
+    strategy: str = "hybrid"
     scorer: str = "cached"
     top_c: int = 16
     beam: int = 1024
@@ -67,11 +63,10 @@ class RetrievalConfig:
     lexical_weight: float = 1.0
     level: int = 0
     budget: int = 384
-    max_texts: int = 16
-    text_mass: float = 0.3
+    max_texts: int = 5
+    text_mass: float = 1.0
     max_embeddings: int = 0
     margin: int = 1
-    hops: int = 1
     since: float | None = None
     until: float | None = None
     where: Mapping[str, str] = field(default_factory=dict)
@@ -94,7 +89,6 @@ class RetrievalConfig:
             ("max_texts", 0),
             ("max_embeddings", 0),
             ("margin", 0),
-            ("hops", 1),
         ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
@@ -132,7 +126,7 @@ class Retrieval:
 
     Attributes:
         hits: In time order: by the time of the source, then by place in it.
-        walk: One entry a level; that of the last search, if there were several.
+        walk: One entry a level.
     """
 
     hits: tuple[Hit, ...]
@@ -188,12 +182,19 @@ class Retriever:
         self._model = model
         self._config = config
 
-    def retrieve(self, store: AbstractStore, question_ids: Sequence[int]) -> Retrieval:
+    def retrieve(
+        self,
+        store: AbstractStore,
+        question_ids: Sequence[int],
+        lead_ids: Sequence[int] = (),
+    ) -> Retrieval:
         """Find what a question needs.
 
         Args:
             store: Not changed.
             question_ids: Token ids of the question.
+            lead_ids: Those of the question behind what led to it, to search with as well: "and
+                when?" means little alone. Its first tokens are left out if it is too long.
 
         Raises:
             QueryError: The question is empty or too long.
@@ -202,23 +203,10 @@ class Retriever:
         self._require_level(store)
         with store.snapshot():
             query = self.prepare(store, question_ids)
-            question = self._model.decode(question_ids)
-            found = self.search(store, query, question)
-            for _ in range(1, self._config.hops):
-                lead = self._with_passages(store, query, question_ids, found)
-                found = self.search(store, lead, question)
-            return found
-
-    def _with_passages(
-        self, store: AbstractStore, query: Query, question_ids: Sequence[int], found: Retrieval
-    ) -> Query:
-        """The question, and the question with each of the best passages that were found."""
-        best = sorted(found.hits, key=lambda hit: -hit.score)[:_LEADS]
-        texts = [store.text(hit.source.source_id, hit.byte_span).decode("utf-8") for hit in best]
-        room = query_room(self._model)
-        leads = [[*question_ids, *self._model.encode(f" {text}").ids][:room] for text in texts]
-        states = [self.prepare(store, lead).state for lead in leads]
-        return Query(torch.cat([query.state, *states]))
+            if lead_ids:
+                lead = self.prepare(store, lead_ids[-query_room(self._model) :])
+                query = Query(torch.cat([query.state, lead.state]))
+            return self.search(store, query, self._model.decode(lead_ids or question_ids))
 
     @torch.no_grad()
     def prepare(self, store: AbstractStore, question_ids: Sequence[int]) -> Query:

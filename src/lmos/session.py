@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time as clock
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from lmos.answers import Answer
 from lmos.builder import Progress, SourceText, TreeBuilder
 from lmos.citations import Citation, cite, read_passages
 from lmos.errors import ConfigError, DataError, ModelError, QueryError
+from lmos.formats import Turn, leans
 from lmos.generation import AnswerStream, prompt_embeddings, stream_answer
 from lmos.model import BaseModel
 from lmos.nodes import Source, Span
@@ -33,11 +34,12 @@ from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.writer import Patience
 
-DEFAULT_RATIOS = (16, 4, 4)
+DEFAULT_RATIOS = (32, 4, 4)
 DEFAULT_WINDOW = 256
 NO_READER = "none"
 DTYPES = ("float32", "bfloat16", "auto")
 _UPPER_WINDOW = 16
+_READ_TURNS = 3
 _PART_CHARS = 200_000
 _NEW_PASSAGE = b"\n"
 
@@ -342,10 +344,21 @@ class Session:
             patch = self._builder.extend(self.store, known, more, progress)
         return self.store.put_source(name, patch, time=time, metadata=metadata or {})
 
-    def retrieve(self, question: str, config: RetrievalConfig | None = None) -> Retrieval:
+    def retrieve(
+        self,
+        question: str,
+        config: RetrievalConfig | None = None,
+        turns: Sequence[Turn] = (),
+    ) -> Retrieval:
         """Find what a question needs. The store is not changed, and is seen as one commit left it.
 
         To read more of what was found beside a writer, stay in one `store.snapshot()`.
+
+        Args:
+            question: Any question.
+            config: How to retrieve.
+            turns: Questions that were asked before, and their answers. A question that leans on
+                the last one (`formats.leans`) is searched for together with it.
 
         Raises:
             QueryError: The question is empty or longer than the model's window for questions.
@@ -357,13 +370,17 @@ class Session:
         except UnicodeEncodeError as error:
             raise QueryError(f"expected a question in Unicode: {error}") from error
         retriever = Retriever(self.model, config or RetrievalConfig())
-        return retriever.retrieve(self.store, self.model.encode(readable(question.strip())).ids)
+        asked = readable(question.strip())
+        lead = f"{turns[-1][0]} {asked}" if turns and leans(asked) else ""
+        question_ids, lead_ids = (self.model.encode(text).ids for text in (asked, readable(lead)))
+        return retriever.retrieve(self.store, question_ids, lead_ids)
 
     def ask(
         self,
         question: str,
         config: RetrievalConfig | None = None,
         *,
+        turns: Sequence[Turn] = (),
         max_new_tokens: int = 128,
         temperature: float = 0.0,
         seed: int = 0,
@@ -375,6 +392,7 @@ class Session:
         Args:
             question: Any question.
             config: How to retrieve.
+            turns: Questions that were asked before, and their answers; the last few are read.
             max_new_tokens: Longest answer.
             temperature: 0 is greedy and deterministic.
             seed: Of the sampling, with a temperature.
@@ -385,7 +403,8 @@ class Session:
         """
         start = clock.perf_counter()
         with self.store.snapshot():
-            retrieval = self.retrieve(question, config)
+            turns = turns[-_READ_TURNS:]
+            retrieval = self.retrieve(question, config, turns)
             found = clock.perf_counter()
             if not retrieval.hits:
                 return Answer(
@@ -399,7 +418,7 @@ class Session:
                     _start=start,
                     reason=why_nothing(self.store, config or RetrievalConfig()),
                 )
-            prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, question)
+            prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, question, turns)
             passages = read_passages(self.store, retrieval.hits)
         return Answer(
             question,

@@ -19,7 +19,7 @@ from lmos.released import DEFAULT_MODEL
     "--ratio",
     "ratios",
     type=parameters.ratio_list,
-    default="16,4,4",
+    default="32,4,4",
     show_default=True,
     metavar="K1,K2,...",
     help="Tokens per embedding at level 1, then embeddings per embedding of the level above.",
@@ -78,8 +78,8 @@ def new(
 
     The store is bound to the model, here the shipped one by default, and to these settings for
     good: what it holds can only be read by the model that wrote it. It remembers where model and
-    adapter are, so that no other command needs to be told. With --ratio 16,4,4 an
-    embedding of level 1, 2, 3 stands for about 16, 64, 256 tokens.
+    adapter are, so that no other command needs to be told. With --ratio 32,4,4 an
+    embedding of level 1, 2, 3 stands for about 32, 128, 512 tokens.
     """
     from lmos.cli.opening import load_model
     from lmos.session import make_manifest

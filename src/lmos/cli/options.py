@@ -22,13 +22,12 @@ _Command = TypeVar("_Command", bound=Callable[..., None])
 
 # Those of RetrievalConfig, which only the commands that retrieve import.
 RETRIEVAL_DEFAULTS: dict[str, Any] = {
-    "strategy": "tree",
+    "strategy": "hybrid",
     "scorer": "cached",
     "budget": 384,
     "level": 0,
-    "max_texts": 16,
-    "text_mass": 0.3,
-    "hops": 1,
+    "max_texts": 5,
+    "text_mass": 1.0,
     "max_embeddings": 0,
     "top_c": 16,
     "beam": 1024,
@@ -119,9 +118,8 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         "--model",
         group="Model",
         metavar="MODEL",
-        help="lmos-small, smollm2-135m-instruct, a folder, a GGUF file, or a name on the Hugging "
-        "Face Hub.  "
-        "[default: the store's own; for a new store lmos-small]",
+        help="smollm2-135m-instruct, lmos-small, a folder, a GGUF file, or a name on the Hugging "
+        "Face Hub.  [default: the store's own; for a new store the first]",
     )
     @option(
         "--adapter",
@@ -229,10 +227,6 @@ def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="SHARE",
     )
     @_retrieval_option("max_embeddings", "At most N passages beside them stay embeddings.")
-    @_retrieval_option(
-        "hops",
-        "Number of searches in turn; 2 also finds what the best passages of the first lead to.",
-    )
     @_retrieval_option("top_c", "Keep N nodes at each level for each retrieval token.")
     @_retrieval_option("beam", "Keep N nodes at each level in all, if that is more.")
     @_retrieval_option(

@@ -65,7 +65,9 @@ class Talk:
             note("noted")
 
     def _answer(self, question: str) -> None:
-        answer = complete(self._session.ask(question, self._config, **self._answering))
+        answer = complete(
+            self._session.ask(question, self._config, turns=self.turns, **self._answering)
+        )
         if answer.is_found:
             self.turns.append((question, answer.text.strip()))
         if self._as_json:

@@ -60,7 +60,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if not self.ratios or any(ratio < 2 for ratio in self.ratios):
-            raise ConfigError(f"expected every ratio ≥ 2, got {self.ratios}; choose e.g. 16,4,4")
+            raise ConfigError(f"expected every ratio ≥ 2, got {self.ratios}; choose e.g. 32,4,4")
         if len(self.windows) != len(self.ratios):
             raise ConfigError(
                 f"expected a window for each level, got {self.windows} for {self.ratios}"
