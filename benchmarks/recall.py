@@ -106,8 +106,9 @@ def make_rankers(
     def leaf(numbers: Sequence[int]) -> Ranking:
         return kept.passages_of(leaves.ids[number] for number in numbers)
 
-    tree = replace(config, level=1)
+    tree, hybrid = (replace(config, level=1, strategy=name) for name in ("tree", "hybrid"))
     rankers: dict[str, Callable[[str], Ranking]] = {
+        "hybrid": lambda question: _ranking(kept, walk(question, hybrid)),
         "tree": lambda question: _ranking(kept, walk(question, tree)),
         "flat scan": scan(1),
         "BM25, leaves": lambda question: leaf(by_leaf.rank(question, _DEPTH)),

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from lmos.builder import SourceText, TreeBuilder
 from lmos.model import BaseModel
@@ -83,8 +84,14 @@ class Leaves:
 
     @cached_property
     def mean_keys(self) -> Float[Tensor, "N K"]:
-        """Keys of the mean of each leaf's token embeddings: a compressor that learned nothing."""
+        """What a compressor that learned nothing would keep of each leaf.
+
+        Keys of the mean of its token embeddings; with retrieval heads, which have learned maps
+        too, the mean itself, less the mean of all, at length 1.
+        """
         means = [self._means(source) for source in self._store.sources()]
+        if self._model.adapter.heads is not None:
+            return normalize(torch.cat(means) - self.centre, dim=-1)
         with torch.no_grad():
             return torch.cat(
                 [
@@ -92,6 +99,11 @@ class Leaves:
                     for means_ND in torch.split(torch.cat(means), 8192)
                 ]
             )
+
+    @cached_property
+    def centre(self) -> Float[Tensor, " D"]:
+        """The mean of the leaves' means."""
+        return torch.cat([self._means(source) for source in self._store.sources()]).mean(0)
 
     def _means(self, source: Source) -> Float[Tensor, "N D"]:
         ids = [i for window in self._store.windows(source.source_id) for i in window.token_ids]

@@ -137,7 +137,7 @@ def unknown(
                 )
                 for _ in range(2)
             ]
-            for strategy in ("tree", "flat"):
+            for strategy in ("hybrid", "tree"):
                 labels = {"tokens": num_tokens, "read with": strategy}
                 how = replace(config, strategy=strategy)
                 for trial, other in (pair, pair[::-1]):

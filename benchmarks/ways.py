@@ -21,14 +21,15 @@ from benchmarks.reading import (
     read,
     whole_context,
 )
-from benchmarks.stores import Leaves, leaves_of
+from benchmarks.stores import Leaves, leaves_of, mean_embeddings
 from benchmarks.tallies import Labels, Tallies
-from lmos.nodes import Hit, NodeId
+from lmos.nodes import Hit, NodeId, Span
 from lmos.retriever import RetrievalConfig, Retriever
 from lmos.scorers import query_vectors
 from lmos.session import Session
 
 WAYS = (
+    "hybrid",
     "tree",
     "flat scan",
     "BM25",
@@ -42,10 +43,10 @@ WAYS = (
 )
 """Names, in the order of a table.
 
-tree: what `ask` does. flat scan: every leaf is scored. BM25, dense: as many leaves, found by bm25s
-or by a sentence embedding model. mean-pool: by keys of the mean of each leaf's token embeddings.
-oracle: the gold leaves alone. full context: everything as text, where the model has room. shuffled
-memory: the question is asked of another store.
+hybrid: what `ask` does. tree: without the words. flat scan: every leaf is scored. BM25, dense: as
+many leaves, found by bm25s or by a sentence embedding model. mean-pool: by the mean of each leaf's
+token embeddings. oracle: the gold leaves alone. full context: everything as text, where the model
+has room. shuffled memory: the store of another trial.
 """
 
 
@@ -86,7 +87,8 @@ class Reader:
         self._lexical: LexicalIndex | None = None
         self._dense_index: DenseIndex | None = None
         self._ways: dict[str, Callable[[Asked], Reading | None]] = {
-            "tree": lambda asked: _ask(session, asked, config),
+            "hybrid": lambda asked: _ask(session, asked, replace(config, strategy="hybrid")),
+            "tree": lambda asked: _ask(session, asked, replace(config, strategy="tree")),
             "flat scan": lambda asked: _ask(session, asked, replace(config, strategy="flat")),
             "BM25": lambda asked: self._read_best(asked, self._rank_lexical(asked)),
             "dense": self._read_dense,
@@ -171,8 +173,14 @@ class Reader:
 def rank_mean_pool(session: Session, leaves: Leaves, question: str, count: int) -> list[int]:
     """Numbers of the best leaves by the keys of their mean token embeddings, best first."""
     model = session.model
-    (vectors_RK,) = query_vectors(model, [model.encode(question).ids], model.scoring_layer).detach()
-    best_N = (vectors_RK @ leaves.mean_keys.T).amax(0)
+    ids = model.encode(question).ids
+    if model.adapter.heads is not None:
+        mean_1D = mean_embeddings(model, ids, [Span(0, len(ids))])
+        best_N = (mean_1D - leaves.centre) @ leaves.mean_keys.T
+    else:
+        (vectors_RK,) = query_vectors(model, [ids], model.scoring_layer).detach()
+        best_N = vectors_RK @ leaves.mean_keys.T
+    best_N = best_N.amax(0)
     return [int(number) for number in best_N.topk(min(count, len(best_N))).indices]
 
 
