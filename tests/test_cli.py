@@ -333,7 +333,8 @@ def test_retrieve_obeys_its_options(store: Path) -> None:
     assert [level["level"] for level in result["walk"]] == [2, 1]
     for level in result["walk"]:
         assert 1 <= len(level["kept"]) <= min(level["candidates"], 2)
-        assert set(level["kept"][0]) == {"source", "index", "start_byte", "end_byte", "score"}
+        places = {"source", "index", "start_byte", "end_byte"}
+        assert set(level["kept"][0]) == {*places, "score", "lexical"}
 
 
 def test_hybrid_says_what_each_score_comes_from(store: Path) -> None:
@@ -344,9 +345,10 @@ def test_hybrid_says_what_each_score_comes_from(store: Path) -> None:
     assert best["score"] > best["attention"]
     assert all("lexical" in kept for level in result["walk"] for kept in level["kept"])
     drawn = output(*hybrid)
-    assert f"(attention {best['attention']:.2f}, words {best['lexical']:.2f})" in drawn
+    assert f"attention {best['attention']:.2f}, words {best['lexical']:.2f}" in drawn
     assert "with words of the question" in drawn
-    assert "lexical" not in values("retrieve", store, QUESTION)["citations"][0]
+    alone = values("retrieve", store, QUESTION, "--strategy", "tree")
+    assert "lexical" not in alone["citations"][0]
 
 
 def test_retrieve_draws_the_walk_and_the_passages(
@@ -379,6 +381,8 @@ def test_ask_prints_exactly_the_documented_json(store: Path) -> None:
                 "text",
                 "level",
                 "score",
+                "attention",
+                "lexical",
                 "weight",
                 "path",
                 "has_answer",

@@ -250,8 +250,9 @@ class BaseModel(Transformer):
 
     @property
     def format(self) -> AbstractFormat:
-        """How it is asked: in its chat template's words once it finds by retrieval heads."""
-        is_bare = self.adapter.heads is None
+        """How it is asked: in its chat template's words, unless it was trained on the bare form."""
+        can_talk = bool(self._tokenizer.chat_template) and not self.is_trained
+        is_bare = self.adapter.heads is None and not can_talk
         if is_bare not in self._formats:
             self._formats[is_bare] = self._make_format(is_bare)
         return self._formats[is_bare]

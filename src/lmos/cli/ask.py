@@ -94,7 +94,11 @@ def _show_evidence(answer: Answer, walk: RenderableType | None) -> None:
     from lmos.cli.passages import draw_passages
 
     console = results() if answer.is_found else notes()
-    for part in (walk, draw_passages(answer.citations, _SHOWN_PASSAGES, answer.is_found)):
+    is_explained = walk is not None
+    passages = draw_passages(
+        answer.citations, _SHOWN_PASSAGES, answer.is_found, is_explained=is_explained
+    )
+    for part in (walk, passages):
         if part is not None and answer.retrieval.hits:
             console.print()
             console.print(part)

@@ -47,7 +47,11 @@ def parts_json(parts: ScoreParts | None) -> dict[str, float]:
 
 
 def draw_passages(
-    citations: Sequence[Citation], most: int | None = None, is_answer_marked: bool = True
+    citations: Sequence[Citation],
+    most: int | None = None,
+    is_answer_marked: bool = True,
+    *,
+    is_explained: bool = False,
 ) -> RenderableType:
     """Passages one below the other, numbered, best first.
 
@@ -55,26 +59,29 @@ def draw_passages(
         citations: Best first.
         most: How many to draw; the others are counted.
         is_answer_marked: Whether to mark those that hold the answer; nobody claims a guess.
+        is_explained: Whether to say what each score comes from.
     """
     parts: list[RenderableType] = []
     for number, citation in enumerate(citations[:most], 1):
-        parts.append(_heading(number, citation, is_answer_marked and citation.has_answer))
+        is_marked = is_answer_marked and citation.has_answer
+        parts.append(_heading(number, citation, is_marked=is_marked, is_explained=is_explained))
         parts.append(Padding(_body(citation), (0, 0, 0, 4), expand=False))
     if len(citations) > len(parts) // 2:
         parts.append(Text(f"    and {len(citations) - len(parts) // 2} more", style="dim"))
     return Group(*parts)
 
 
-def _heading(number: int, citation: Citation, is_marked: bool) -> Text:
+def _heading(number: int, citation: Citation, *, is_marked: bool, is_explained: bool) -> Text:
     read = "text" if citation.level == 0 else f"embedding of level {citation.level}"
     return Text.assemble(
         (f"{number:>2}  ", "dim"),
         (printable(path_of(citation.source, citation.headings)), "bold"),
         (f" {citation.start_byte}–{citation.end_byte}", "bold"),
         (f"  {clock_time(citation.time)}" if citation.time is not None else "", "dim"),
-        (f"  score {citation.score:.2f}{_drawn_parts(citation)}", "dim"),
+        (f"  score {citation.score:.2f}", "dim"),
         (f"  {citation.weight:.0%}  {read}", "dim"),
         ("  ← the answer" if is_marked else "", "bold"),
+        (_drawn_parts(citation) if is_explained else "", "dim"),
     )
 
 
@@ -82,7 +89,7 @@ def _drawn_parts(citation: Citation) -> str:
     if citation.parts is None:
         return ""
     attention, lexical = citation.parts
-    return f" (attention {attention:.2f}, words {lexical:.2f})"
+    return f"\n    attention {attention:.2f}, words {lexical:.2f}"
 
 
 def path_of(source: str, headings: Sequence[str]) -> str:

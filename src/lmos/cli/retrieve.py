@@ -76,5 +76,5 @@ def retrieve(
     if drawn is not None:
         console.print(drawn)
         console.print()
-    console.print(draw_passages(citations))
+    console.print(draw_passages(citations, is_explained=explain))
     note(f"{len(citations)} passages in {seconds:.2f} s")

@@ -59,6 +59,9 @@ def find_store_faults(db: apsw.Connection, path: str, manifest: Manifest) -> lis
         query = "SELECT source_id FROM sources ORDER BY source_id"
         source_ids = [source_id for (source_id,) in db.execute(query)]
     for source_id in source_ids:
+        if not isinstance(source_id, int):
+            faults.append(f"sources: {source_id!r} is no id")
+            continue
         with _noting(faults, f"{path}, source {source_id}", db):
             record = find_source(db, "source_id", source_id)
             if record is None or record.source.source_id >= next_source_id:
