@@ -43,13 +43,13 @@ class Row:
 
 
 _ROWS = (
-    Row("baseline", "16, 4, 4; window; unit; residual; layer at 60 %"),
+    Row("baseline", "32, 4, 4; window; unit; residual; layer at 60 %"),
     Row("ratio", "4, 4, 4", (4, 4, 4)),
     Row("ratio", "8, 4, 4", (8, 4, 4)),
-    Row("ratio", "32, 4, 4", (32, 4, 4)),
-    Row("depth", "1 level", (16,)),
-    Row("depth", "2 levels", (16, 4)),
-    Row("depth", "4 levels", (16, 4, 4, 4)),
+    Row("ratio", "16, 4, 4", (16, 4, 4)),
+    Row("depth", "1 level", (32,)),
+    Row("depth", "2 levels", (32, 4)),
+    Row("depth", "4 levels", (32, 4, 4, 4)),
     Row("mask", "strict", modes={"mask_mode": "strict"}),
     Row("segmentation", "sentence", modes={"segmenter": "sentence"}),
     Row("segmentation", "fixed", modes={"segmenter": "fixed"}),

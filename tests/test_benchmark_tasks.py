@@ -175,7 +175,7 @@ def test_recall_is_measured_for_every_ranking(
         *("--seeds", 2, "--questions", 3),
     )
     cells = {cell["ranked by"]: cell for cell in result["cells"]}
-    assert {"tree", "flat scan", "flat scan, level 2", "BM25, passages"} <= set(cells)
+    assert {"hybrid", "tree", "flat scan", "BM25, leaves", "BM25, passages"} <= set(cells)
     assert all(cell["recall@5"]["total"] == 6 for cell in cells.values())
     assert cells["flat scan"]["recall@20"]["mean"] == 1.0  # There are nine passages.
 

@@ -35,7 +35,7 @@ BEFORE = prose(60)
 
 @pytest.fixture(scope="module")
 def session(tiny_llama: BaseModel) -> Session:
-    session = new_session(tiny_llama)
+    session = new_session(tiny_llama, (16, 4, 4))
     session.add("early", prose(40, seed=3), time=1.0)
     session.add("diary", f"{BEFORE}. {FACT} {prose(60, seed=2)}", time=2.0)
     return session

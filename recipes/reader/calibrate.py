@@ -87,7 +87,7 @@ def note_tasks(folder: Path, rng: random.Random) -> Iterator[Task]:
 @click.option("--notes", type=Path, required=True, help="Folder of notes written by hand.")
 @click.option("--out", type=Path, required=True, help="Receives answers.jsonl.")
 @click.option("--per-group", default=40, help="Questions of a group of articles.")
-@click.option("--false-share", default=0.05, help="Most unanswerable questions that may pass.")
+@click.option("--false-share", default=0.08, help="Most unanswerable questions that may pass.")
 @click.option("--threads", default=2, help="Threads of the processor.")
 def main(
     model: str,

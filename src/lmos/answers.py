@@ -88,7 +88,7 @@ class Answer:
             self._stream.log_probabilities,
             self._stream.unknown_log_probability,
             [score for _, score in walk[-1].kept] if walk else [],
-            [passage.read_text for passage in self._passages],
+            [passage.told_text for passage in self._passages],
         )
         # Whatever the model says when it has read nothing does not come from the context.
         if self._passages:

@@ -68,6 +68,12 @@ class Passage:
         """What the reader was given, as text or as an embedding of it, in its normal form."""
         return readable(self.excerpt.decode(self.hit.byte_span))
 
+    @property
+    def told_text(self) -> str:
+        """What the reader was given, with what it stands under: answers may come from there too."""
+        place = self.outline.place(self.hit.byte_span)
+        return "\n".join([*place.headings, *filter(None, [place.columns]), self.read_text])
+
     def cite(self, answer: str) -> Citation:
         """The sentences of the hit, and of the answer if it stands in what was read."""
         span = self._with_answer(answer)

@@ -14,7 +14,7 @@ from pathlib import Path
 from lmos.errors import ModelError
 from lmos.modelcache import entry_folder, hash_file, is_whole, make_entry, read_about
 
-DEFAULT_MODEL = "lmos-small"
+DEFAULT_MODEL = "smollm2-135m-instruct"
 MODELS_FOLDER = Path(__file__).parent / "models"
 GGUF_SUFFIX = ".gguf"
 CONVERSION_VERSION = 1

@@ -298,14 +298,19 @@ class SQLiteStore(AbstractStore):
             with self._transaction(_WRITE) as db:
                 head = tables.read_head(db)
                 record = _source_named(db, name)
+                source_id = record.source.source_id
+                # Not a `with db`: where the disk fails SQLite ends the transaction by itself, and
+                # there would be no savepoint to go back to.
+                db.execute("SAVEPOINT forgetting")
                 try:
-                    with db:
-                        wordindex.delete_leaves(db, record, 0)
-                        tables.delete_source(db, record.source.source_id)
+                    wordindex.delete_leaves(db, record, 0)
+                    tables.delete_source(db, source_id)
                 except (apsw.CorruptError, StoreCorrupt):
                     # Of a damaged text nobody knows the words.
-                    tables.delete_source(db, record.source.source_id)
+                    db.execute("ROLLBACK TO forgetting")
+                    tables.delete_source(db, source_id)
                     wordindex.rebuild(db)
+                db.execute("RELEASE forgetting")
                 tables.write_head(db, replace(head, version=head.version + 1))
             # The write-ahead log still holds the text.
             self._empty_log()
