@@ -18,8 +18,8 @@ demo: install ## a book and a diary in, cited answers out, in a new process
 	@$(BIN)/python examples/demo.py
 
 check: install ## lint, format, types
-	@$(BIN)/ruff check src tests benchmarks examples
-	@$(BIN)/ruff format --check src tests benchmarks examples
+	@$(BIN)/ruff check src tests benchmarks examples recipes
+	@$(BIN)/ruff format --check src tests benchmarks examples recipes
 	@$(BIN)/mypy
 
 test: check ## everything that must hold
@@ -30,8 +30,8 @@ soak: install ## the long tests, those on a Ray cluster among them
 	@$(BIN)/python -m pytest -m "slow"
 
 format: install
-	@$(BIN)/ruff check --fix --quiet src tests benchmarks examples
-	@$(BIN)/ruff format src tests benchmarks examples
+	@$(BIN)/ruff check --fix --quiet src tests benchmarks examples recipes
+	@$(BIN)/ruff format src tests benchmarks examples recipes
 
 NOVEL := examples/texts/the-hound-of-the-baskervilles.txt
 

@@ -1,0 +1,1 @@
+"""How the retrieval heads that ship were made."""

@@ -73,6 +73,12 @@ def cut(
     """Cut paragraphs as one text.
 
     Args:
+        name: Of the document.
+        kind: Of the text, see `Text`.
+        paragraphs: In their order.
+        encode: Text to tokens.
+        config: How to cut.
+        joint: What stands between two paragraphs.
         questions: Question, number of its paragraph, first and last character of what answers it.
     """
     text = joint.join(paragraphs)
@@ -228,7 +234,7 @@ def make_fact_text(
     return cut("facts", "facts", paragraphs, questions, encode, config, joint=" ")
 
 
-def group_windows(texts: Sequence[Text]) -> dict[str, list[Text]]:
+def group_by_kind(texts: Sequence[Text]) -> dict[str, list[Text]]:
     """Texts by kind."""
     groups: dict[str, list[Text]] = defaultdict(list)
     for text in texts:

@@ -20,16 +20,16 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from lmos.heads import HeadsConfig, RetrievalHeads, pad_questions
 from lmos.levels import pad_windows
 from lmos.masks import PADDING
-from lmos.heads import HeadsConfig, RetrievalHeads
 from lmos.segments import SegmentConfig
 from lmos.tokens import TextTokenizer
 from lmos.training.words import WordBank
 from recipes.finder.texts import (
     Asked,
     Text,
-    group_windows,
+    group_by_kind,
     make_fact_text,
     read_dialogs,
     read_fairytales,
@@ -105,17 +105,6 @@ def cloze(
     return found
 
 
-def pad_questions(asked: Sequence[Asked]) -> tuple[Tensor, Tensor]:
-    """Token ids `(B, T)` and where they are real."""
-    longest = max(len(each.ids) for each in asked)
-    ids_BT = torch.zeros(len(asked), longest, dtype=torch.long)
-    real_BT = torch.zeros(len(asked), longest, dtype=torch.bool)
-    for row, each in enumerate(asked):
-        ids_BT[row, : len(each.ids)] = torch.tensor(each.ids)
-        real_BT[row, : len(each.ids)] = True
-    return ids_BT, real_BT
-
-
 def batch_loss(
     heads: RetrievalHeads, embeddings_VD: Tensor, batch: Batch, lift_weight: float, drop: float
 ) -> tuple[Tensor, float]:
@@ -128,7 +117,7 @@ def batch_loss(
     real_BS = torch.zeros(keys_BSK.shape[:2], dtype=torch.bool)
     for row, (text, number) in enumerate(batch.windows):
         real_BS[row, : len(text.windows[number].spans)] = True
-    question_ids_QT, real_QT = pad_questions([asked for asked, _ in batch.asked])
+    question_ids_QT, real_QT = pad_questions([asked.ids for asked, _ in batch.asked])
     x_QTD = embeddings_VD[question_ids_QT]
     is_kept_QT = real_QT & (torch.rand(real_QT.shape) > drop)
     queries_QK = heads.queries(x_QTD, question_ids_QT, is_kept_QT)
@@ -199,7 +188,7 @@ def evaluate(
         count += text.num_leaves
     pairs = [(n, asked) for n, text in enumerate(texts) for asked in text.asked]
     pairs = random.Random(5).sample(pairs, min(num_questions, len(pairs)))
-    ids_QT, real_QT = pad_questions([asked for _, asked in pairs])
+    ids_QT, real_QT = pad_questions([asked.ids for _, asked in pairs])
     scores_QN = heads.queries(embeddings_VD[ids_QT], ids_QT, real_QT) @ keys_NK.T
     passages = torch.tensor(
         [n * 100_000 + p for n, text in enumerate(texts) for p in text.leaf_passages]
@@ -291,10 +280,9 @@ def main(
         "meeting": list(read_meetings(data / "qmsum" / "val", encode, config)),
         "notes": list(read_notes(notes, True, encode, config)),
     }
-    click.echo(
-        f"{len(texts)} texts, {sum(len(t.asked) for t in texts)} questions, {time.monotonic() - began:.0f} s"
-    )
-    groups = group_windows(texts)
+    num_asked, seconds = sum(len(text.asked) for text in texts), time.monotonic() - began
+    click.echo(f"{len(texts)} texts, {num_asked} questions, {seconds:.0f} s")
+    groups = group_by_kind(texts)
     for group in groups.values():
         group.sort(key=lambda text: len(text.windows))
     heads = RetrievalHeads(HeadsConfig(*embeddings_VD.shape, key_width))

@@ -1,4 +1,4 @@
-"""Fit the confidence of answers: `python -m recipes.reader.calibrate --model M --data DIR --out DIR`.
+"""Fit the confidence of answers: `python -m recipes.reader.calibrate --help` says how.
 
 Questions about development articles and notes that training never saw: some whose passage is
 there, some whose passage was taken away. Resumable; every answer is kept in `answers.jsonl`.

@@ -82,7 +82,7 @@ def _grouped(rows: list[Row], max_tokens: int) -> list[list[Row]]:
 
 
 def tensors(rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`(ids_BT, mask_BTT, places_BT, is_said_BT)`; a token sees the context and its own question."""
+    """`(ids_BT, mask_BTT, places_BT, is_said_BT)`; a token sees the context and its question."""
     longest = max(map(len, rows))
     ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
     branch_BT = torch.full((len(rows), longest), -1)

@@ -1,4 +1,4 @@
-"""Trained LoRA weights to a reader adapter: `python -m recipes.reader.save --adapter DIR --out DIR`.
+"""Trained LoRA weights to a reader adapter: `python -m recipes.reader.save --help` says how.
 
 In bfloat16, which halves the size, and with the base model's name in place of a folder.
 """

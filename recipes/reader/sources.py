@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -87,6 +87,7 @@ class Passages:
         return Document(group[0].title, tuple(lines)), asked
 
     def draw(self, rng: random.Random) -> Sample | None:
+        """Draw a sample; `None` if it came out empty."""
         number, passage = rng.choice(self._starts)
         document, by_passage = self._documents[number]
         own = by_passage[passage]
@@ -254,6 +255,7 @@ class Notes:
         self._rows = list(rows)
 
     def draw(self, rng: random.Random) -> Sample | None:
+        """Draw a sample; `None` if it came out empty."""
         documents, questions = rng.choice(self._rows)
         documents = [_dated(document, rng) for document in documents]
         if rng.random() < 0.35:
@@ -286,6 +288,7 @@ class Stories:
         self._words = words
 
     def draw(self, rng: random.Random) -> Sample | None:
+        """Draw a sample; `None` if it came out empty."""
         story = make_story(rng, self._words, rng.randint(3, 16), 5)
         lines = tuple(Line(text, n) for n, text in enumerate(story.sentences))
         document = Document(random_name(rng), lines, random_time(rng))
@@ -295,7 +298,7 @@ class Stories:
 
 
 class Babi:
-    """bAbI's training stories: those of the tasks that ask where, what, who, yes or no, how many."""
+    """bAbI's training stories: tasks that ask where, what, who, yes or no, how many."""
 
     def __init__(self, folder: Path) -> None:
         self._stories: list[tuple[tuple[str, ...], list[Asked]]] = []
@@ -305,6 +308,7 @@ class Babi:
             self._stories += _read_babi(path)
 
     def draw(self, rng: random.Random) -> Sample | None:
+        """Draw a sample; `None` if it came out empty."""
         texts, asked = rng.choice(self._stories)
         document = Document(
             random_name(rng), tuple(Line(t, n) for n, t in enumerate(texts)), random_time(rng)
@@ -341,6 +345,7 @@ class Facts:
         self._words = words
 
     def draw(self, rng: random.Random) -> Sample | None:
+        """Draw a sample; `None` if it came out empty."""
         facts = make_facts(rng, self._words, TRAINING_FAMILIES, rng.randint(3, 9))
         is_dated = rng.random() < 0.5
         early, late = sorted((random_time(rng), random_time(rng)))
@@ -409,11 +414,3 @@ def _asks_alike(fact: Fact, other: Fact) -> bool:
         if slot != "person" and filler in each.question
     ]
     return old != new and not named
-
-
-def by_kind(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
-    """Samples grouped by kind."""
-    groups: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        groups[sample.kind].append(sample)
-    return groups

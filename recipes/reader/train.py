@@ -19,9 +19,9 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lmos.formats import PromptFormat
 from lmos.training.questions import read_fairytaleqa, read_squad
 from lmos.training.words import WordBank
-from lmos.formats import PromptFormat
 from recipes.reader.packing import Row, batches, pack, tensors
 from recipes.reader.samples import with_turns
 from recipes.reader.sources import Babi, Draw, Facts, Notes, Passages, Stories, read_notes

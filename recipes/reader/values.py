@@ -167,6 +167,7 @@ class Values:
         self._words = words
 
     def draw(self, rng: random.Random) -> Sample | None:
+        """Draw a sample; `None` if it came out empty."""
         texts: list[str] = []
         asked: list[Asked] = []
         for _ in range(rng.randint(1, 4)):

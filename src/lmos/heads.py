@@ -7,6 +7,7 @@ tensors; knows neither texts, trees nor models.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -144,3 +145,14 @@ def _neighbours(x_BSD: Float[Tensor, "B S D"], real_BS: Tensor) -> Float[Tensor,
     none_B1 = torch.zeros_like(ones_BS[:, :1])
     counts_BS = torch.cat([none_B1, ones_BS[:, :-1]], 1) + torch.cat([ones_BS[:, 1:], none_B1], 1)
     return sums_BSD / counts_BS.clamp(min=1)[..., None]
+
+
+def pad_questions(questions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Token ids `(B, T)` of questions of unequal length, and where they are real `(B, T)`."""
+    longest = max(map(len, questions))
+    ids_BT = torch.zeros(len(questions), longest, dtype=torch.long)
+    real_BT = torch.zeros(len(questions), longest, dtype=torch.bool)
+    for row, ids in enumerate(questions):
+        ids_BT[row, : len(ids)] = torch.tensor(ids)
+        real_BT[row, : len(ids)] = True
+    return ids_BT, real_BT

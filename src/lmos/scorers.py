@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lmos.errors import QueryError
-from lmos.heads import RetrievalHeads
+from lmos.heads import RetrievalHeads, pad_questions
 from lmos.masks import causal_mask
 from lmos.model import BaseModel
 from lmos.nodes import NodeId
@@ -114,13 +114,7 @@ def query_vectors(
 def _head_queries(
     model: BaseModel, heads: RetrievalHeads, queries: Sequence[Sequence[int]]
 ) -> Float[Tensor, "B 1 K"]:
-    longest = max(map(len, queries))
-    ids_BT = torch.zeros(len(queries), longest, dtype=torch.long)
-    real_BT = torch.zeros(len(queries), longest, dtype=torch.bool)
-    for row, query in enumerate(queries):
-        ids_BT[row, : len(query)] = torch.tensor(query)
-        real_BT[row, : len(query)] = True
-    ids_BT, real_BT = ids_BT.to(model.device), real_BT.to(model.device)
+    ids_BT, real_BT = (part.to(model.device) for part in pad_questions(queries))
     return heads.queries(model.embed(ids_BT), ids_BT, real_BT)[:, None]
 
 
