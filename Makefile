@@ -23,7 +23,7 @@ check: install ## lint, format, types
 	@$(BIN)/mypy
 
 test: check ## everything that must hold
-	@$(BIN)/python -m pytest -m "not slow and not gpu"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not gpu"
 
 soak: install ## the long tests, those on a Ray cluster among them
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,ray]'
