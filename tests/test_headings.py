@@ -112,6 +112,10 @@ def test_titles_are_read_as_they_are_seen() -> None:
     assert place_in("# Cafe\u0301\u00a0au lait\n\nGood.", "Good.").headings == ("Café au lait",)
 
 
+def test_a_line_of_signs_is_no_heading() -> None:
+    assert place_in(":\n==\nText.", "Text.") == Place()
+
+
 @given(st.text("#ab1. \n|,-=`:", max_size=60), st.integers(0, 60), st.integers(0, 60))
 @settings(deadline=None, max_examples=300)
 def test_every_place_of_every_text_stands_somewhere(text: str, start: int, length: int) -> None:

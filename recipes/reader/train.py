@@ -146,6 +146,7 @@ def evaluate(model: Any, rows: list[Row], max_tokens: int) -> dict[str, Any]:
 @click.option("--data", type=Path, required=True, help="Folder with squad, fairytaleqa and babi.")
 @click.option("--notes", type=Path, required=True, help="Folder of notes written by hand.")
 @click.option("--out", type=Path, required=True, help="Receives checkpoints and the log.")
+@click.option("--start", type=Path, help="Adapter to begin from, in place of a new one.")
 @click.option("--hours", default=2.0, help="Hours of training in all.")
 @click.option("--rate", default=3e-4, help="Highest learning rate.")
 @click.option("--rank", default=16, help="Of the low-rank weights.")
@@ -159,6 +160,7 @@ def main(
     data: Path,
     notes: Path,
     out: Path,
+    start: Path | None,
     hours: float,
     rate: float,
     rank: int,
@@ -178,11 +180,12 @@ def main(
     module: Any = AutoModelForCausalLM.from_pretrained(
         base, dtype=torch.float32, attn_implementation="eager"
     )
-    if state is None:
+    if state is None and start is None:
         options = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
         model: Any = get_peft_model(module, options)
     else:
-        model = PeftModel.from_pretrained(module, out / "adapter", is_trainable=True)
+        begun = out / "adapter" if state is not None else start
+        model = PeftModel.from_pretrained(module, begun, is_trainable=True)
     weights = [each for each in model.parameters() if each.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     step, spent, tokens, asked = 0, 0.0, 0, 0

@@ -234,6 +234,8 @@ class _Scan:
     def _heading(self, number: int) -> tuple[int | None, int]:
         """How high a line stands as a heading, and how many lines the heading has."""
         text = self._lines[number].text
+        if not _title(text):
+            return None, 1
         rank = self._setext_rank(number)
         if rank is not None:
             return rank, 2
