@@ -114,7 +114,7 @@ def answer_losses(model: Any, rows: list[Row]) -> tuple[torch.Tensor, torch.Tens
         .last_hidden_state
     )
     told_BT = is_said_BT[:, 1:]
-    logits_NV = model.get_base_model().lm_head(hidden_BTD[:, :-1][told_BT])
+    logits_NV = model.get_base_model().lm_head(hidden_BTD[:, :-1][told_BT]).float()
     wanted_N = ids_BT[:, 1:][told_BT]
     losses_N = torch.nn.functional.cross_entropy(logits_NV, wanted_N, reduction="none")
     longest = ids_BT.shape[1]
@@ -152,6 +152,7 @@ def evaluate(model: Any, rows: list[Row], max_tokens: int) -> dict[str, Any]:
 @click.option("--rank", default=16, help="Of the low-rank weights.")
 @click.option("--batch-tokens", default=1280, help="Tokens of a step, padding included.")
 @click.option("--threads", default=2, help="Threads of the processor.")
+@click.option("--autocast", is_flag=True, help="Multiply in bfloat16, where the machine has it.")
 @click.option("--seed", default=0, help="Of everything.")
 @click.option("--save-minutes", default=8.0, help="Minutes between checkpoints.")
 @click.option("--evaluate-minutes", default=24.0, help="Minutes between evaluations.")
@@ -166,6 +167,7 @@ def main(
     rank: int,
     batch_tokens: int,
     threads: int,
+    autocast: bool,
     seed: int,
     save_minutes: float,
     evaluate_minutes: float,
@@ -240,7 +242,8 @@ def main(
         lift = min(1.0, (step + 1) / 30)
         for group in optimizer.param_groups:
             group["lr"] = rate * lift * max(0.02, 1 - progress)
-        losses_N, is_best_N, numbers_N = answer_losses(model, batch)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            losses_N, is_best_N, numbers_N = answer_losses(model, batch)
         loss = losses_N.mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -265,7 +268,8 @@ def main(
             save()
             saved = time.monotonic()
         if now - evaluated > evaluate_minutes * 60:
-            note(**{k: round(v, 4) for k, v in evaluate(model, dev, batch_tokens).items()})
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+                note(**{k: round(v, 4) for k, v in evaluate(model, dev, batch_tokens).items()})
             evaluated = clock = time.monotonic()
     save()
     note(**{k: round(v, 4) for k, v in evaluate(model, dev, batch_tokens).items()})
