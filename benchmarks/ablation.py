@@ -24,9 +24,9 @@ from benchmarks.stores import new_session
 from benchmarks.tallies import Tallies
 from benchmarks.variants import GROUPS, Row, choose_rows
 from benchmarks.ways import Reader
-from lmos.model import BaseModel
-from lmos.released import DEFAULT_MODEL, resolve_model
-from lmos.retriever import RetrievalConfig
+from lmos.model.base import BaseModel
+from lmos.model.released import DEFAULT_MODEL, resolve_model
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.config import CompressionConfig

@@ -18,11 +18,11 @@ import torch
 from benchmarks.options import common_options, data_option
 from benchmarks.report import area_under_curve, markdown_table, save_json
 from benchmarks.stores import new_session
-from lmos.answers import Answer
-from lmos.content import f1, is_exact, is_same
-from lmos.model import BaseModel
-from lmos.retriever import RetrievalConfig
+from lmos.model.base import BaseModel
+from lmos.reading.answers import Answer
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import Session, load_model
+from lmos.text.content import f1, is_exact, is_same
 from lmos.training.questions import PassageQuestion, group_by_title, read_squad
 
 

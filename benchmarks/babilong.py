@@ -31,13 +31,13 @@ from benchmarks.report import save_json
 from benchmarks.stores import Place
 from benchmarks.tallies import Tallies
 from benchmarks.ways import WAYS, Reader, tally_questions
-from lmos.builder import SourceText, TreeBuilder
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Span
-from lmos.retriever import RetrievalConfig
-from lmos.segments import iter_units
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import DTYPES, Session, load_model, make_manifest
 from lmos.store.memory import MemoryStore
+from lmos.tree.builder import SourceText, TreeBuilder
+from lmos.tree.segments import iter_units
 
 TASKS = ("qa1", "qa2", "qa3", "qa4", "qa5")
 PAGE_TOKENS = 2048

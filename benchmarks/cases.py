@@ -19,11 +19,11 @@ from benchmarks.options import data_option
 from benchmarks.report import save_json
 from benchmarks.stores import new_session
 from benchmarks.tallies import Tallies
-from lmos.answers import Answer
 from lmos.errors import DataError
-from lmos.model import BaseModel
-from lmos.released import DEFAULT_MODEL
-from lmos.retriever import RetrievalConfig
+from lmos.model.base import BaseModel
+from lmos.model.released import DEFAULT_MODEL
+from lmos.reading.answers import Answer
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import load_model
 
 _ARTICLES = ("a ", "an ", "the ")

@@ -18,9 +18,9 @@ import click
 from tokenizers import Tokenizer
 
 from benchmarks.report import markdown_table, save_json
-from lmos.released import DEFAULT_MODEL, resolve_model
-from lmos.segments import SegmentConfig, iter_units, iter_windows
-from lmos.tokens import TextTokenizer, Tokens
+from lmos.model.released import DEFAULT_MODEL, resolve_model
+from lmos.model.tokens import TextTokenizer, Tokens
+from lmos.tree.segments import SegmentConfig, iter_units, iter_windows
 
 WINDOW = 256
 Windows = list[tuple[int, ...]]

@@ -22,7 +22,7 @@ from benchmarks.stores import Place, new_session
 from benchmarks.tallies import Tallies
 from benchmarks.ways import WAYS, Reader, tally_questions
 from lmos.nodes import Span
-from lmos.retriever import RetrievalConfig
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import Session, load_model
 from lmos.training.contexts import Context, GoldQuestion, hide_facts
 from lmos.training.families import HELD_OUT_FAMILIES, TRAINING_FAMILIES, Family

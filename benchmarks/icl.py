@@ -26,13 +26,13 @@ from benchmarks.stores import Leaves, new_session
 from benchmarks.tallies import Tallies
 from benchmarks.ways import rank_mean_pool
 from lmos.errors import DataError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Hit
-from lmos.retriever import RetrievalConfig, Retriever
-from lmos.scorers import query_room
+from lmos.search.retriever import RetrievalConfig, Retriever
 from lmos.session import Session, load_model
 from lmos.training.classification import Episode, make_episode
 from lmos.training.words import WordBank
+from lmos.tree.keys import query_room
 
 ZERO, FULL, OURS = "0-shot", "full context", "ours, text"
 _NUM_IRRELEVANT = 4

@@ -24,8 +24,8 @@ from benchmarks.report import markdown_table, save_json
 from benchmarks.stores import Place, new_session
 from benchmarks.tallies import Tallies
 from benchmarks.ways import WAYS, Reader, tally_questions
-from lmos.model import BaseModel
-from lmos.retriever import RetrievalConfig
+from lmos.model.base import BaseModel
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import Session, load_model
 from lmos.training.contexts import Hidden, hide, hide_facts
 from lmos.training.facts import Fact, make_facts, make_update

@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from benchmarks.ways import WAYS
-from lmos.released import DEFAULT_MODEL
-from lmos.retriever import RetrievalConfig
+from lmos.model.released import DEFAULT_MODEL
+from lmos.search.retriever import RetrievalConfig
 
 Command = Callable[..., None]
 

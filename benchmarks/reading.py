@@ -14,10 +14,10 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.stores import Place
-from lmos.generation import prompt_embeddings, stream_answer
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.prompts import answer_text
 from lmos.nodes import Hit, NodeId, Span
-from lmos.prompts import answer_text
+from lmos.reading.generation import prompt_embeddings, stream_answer
 from lmos.store import AbstractStore
 
 MAX_ANSWER_TOKENS = 16

@@ -25,11 +25,11 @@ from benchmarks.report import save_json
 from benchmarks.stores import Leaves, new_session
 from benchmarks.tallies import Tallies
 from benchmarks.ways import rank_mean_pool
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import NodeId
-from lmos.retriever import RetrievalConfig
+from lmos.search.retriever import RetrievalConfig
+from lmos.search.strategies import LevelTrace
 from lmos.session import Session, load_model
-from lmos.strategies import LevelTrace
 
 CUTS = (1, 5, 20)
 _DEPTH = 400

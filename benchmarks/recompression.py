@@ -21,11 +21,11 @@ from benchmarks.reading import answer_loss, is_right, read
 from benchmarks.retention import SOURCE, level_hits
 from benchmarks.stores import new_session, session_with
 from benchmarks.tallies import Tallies
-from lmos.compressor import Compressor
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.session import DEFAULT_RATIOS, Session
 from lmos.store import SourcePatch
 from lmos.training.contexts import Context
+from lmos.tree.compressor import Compressor
 
 _GROUP = 16
 _NOTE = "A note that was taken back.\n"

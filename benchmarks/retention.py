@@ -24,9 +24,9 @@ from benchmarks.reading import fits, is_right, read, whole_context
 from benchmarks.report import Estimate, Share, gap_closed, markdown_table, save_json
 from benchmarks.stores import mean_embeddings, new_session, session_with
 from benchmarks.tallies import Tallies
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Hit
-from lmos.retriever import RetrievalConfig, Retriever
+from lmos.search.retriever import RetrievalConfig, Retriever
 from lmos.session import Session, load_model
 from lmos.store import AbstractStore, SourcePatch
 from lmos.training.contexts import Context, GoldQuestion, hide_facts

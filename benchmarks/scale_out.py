@@ -17,13 +17,13 @@ from benchmarks.haystack import CHARS_PER_TOKEN, read_books
 from benchmarks.options import data_option
 from benchmarks.report import markdown_table, save_json
 from benchmarks.timing import timed
-from lmos.builder import SourceText
 from lmos.errors import ConfigError, DataError
-from lmos.released import DEFAULT_MODEL
-from lmos.scaleout import LOCAL, CompressorPool
+from lmos.model.released import DEFAULT_MODEL
 from lmos.session import load_model, make_manifest
 from lmos.store import Manifest
 from lmos.store.sqlite import SQLiteStore
+from lmos.tree.builder import SourceText
+from lmos.upkeep.scaleout import LOCAL, CompressorPool
 
 _TEXT_TOKENS = 4096
 

@@ -18,7 +18,7 @@ from benchmarks.options import data_option
 from benchmarks.report import markdown_table, save_json
 from benchmarks.timing import interval, percentile
 from lmos.errors import ConfigError, DataError
-from lmos.released import DEFAULT_MODEL
+from lmos.model.released import DEFAULT_MODEL
 
 _MEGABYTE = 1e6
 

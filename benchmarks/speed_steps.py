@@ -16,9 +16,9 @@ import torch
 
 from benchmarks.timing import timed
 from lmos.errors import DataError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Node, NodeId, Source, Span
-from lmos.retriever import RetrievalConfig, Retriever
+from lmos.search.retriever import RetrievalConfig, Retriever
 from lmos.session import Session, load_model
 from lmos.store import AbstractStore, Manifest
 

@@ -15,13 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from lmos.builder import SourceText, TreeBuilder
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import NodeId, Source, Span
-from lmos.scorers import node_keys
 from lmos.session import DEFAULT_RATIOS, Session, make_manifest
 from lmos.store import AbstractStore, SourcePatch
 from lmos.store.memory import MemoryStore
+from lmos.tree.builder import SourceText, TreeBuilder
+from lmos.tree.keys import node_keys
 
 
 class Place(NamedTuple):

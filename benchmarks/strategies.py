@@ -19,10 +19,10 @@ import numpy as np
 from benchmarks.planted import PlantedQuestion, make_planted_store, planted_questions
 from benchmarks.report import Share, markdown_table, save_json, share
 from benchmarks.timing import interval, percentile, timed
-from lmos.model import BaseModel
-from lmos.released import DEFAULT_MODEL
-from lmos.retriever import RetrievalConfig, Retriever
-from lmos.scorers import Query
+from lmos.model.base import BaseModel
+from lmos.model.released import DEFAULT_MODEL
+from lmos.search.retriever import RetrievalConfig, Retriever
+from lmos.search.scorers import Query
 from lmos.session import load_model
 from lmos.store.sqlite import SQLiteStore
 

@@ -23,8 +23,8 @@ from benchmarks.reading import MAX_ANSWER_TOKENS, Asked, is_right
 from benchmarks.report import area_under_curve, markdown_table, save_json
 from benchmarks.stores import new_session
 from benchmarks.tallies import Tallies
-from lmos.answers import Answer
-from lmos.retriever import RetrievalConfig
+from lmos.reading.answers import Answer
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import load_model
 from lmos.training.families import TRAINING_FAMILIES
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.session import DEFAULT_RATIOS
 
 

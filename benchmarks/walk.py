@@ -20,13 +20,13 @@ import torch
 from benchmarks.planted import WINDOW, make_planted_store, planted_questions
 from benchmarks.report import markdown_table, save_json
 from benchmarks.timing import interval, percentile
-from lmos.model import BaseModel
-from lmos.released import DEFAULT_MODEL
-from lmos.retriever import RetrievalConfig
-from lmos.scorers import CachedScorer, Query
+from lmos.model.base import BaseModel
+from lmos.model.released import DEFAULT_MODEL
+from lmos.search.retriever import RetrievalConfig
+from lmos.search.scorers import CachedScorer, Query
+from lmos.search.strategies import Kept, Search, walk_tree
 from lmos.session import load_model
 from lmos.store.sqlite import SQLiteStore
-from lmos.strategies import Kept, Search, walk_tree
 
 _WARM_UP = 5
 _KEY_BYTES = 2

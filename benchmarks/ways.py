@@ -24,9 +24,9 @@ from benchmarks.reading import (
 from benchmarks.stores import Leaves, leaves_of, mean_embeddings
 from benchmarks.tallies import Labels, Tallies
 from lmos.nodes import Hit, NodeId, Span
-from lmos.retriever import RetrievalConfig, Retriever
-from lmos.scorers import query_vectors
+from lmos.search.retriever import RetrievalConfig, Retriever
 from lmos.session import Session
+from lmos.tree.keys import query_vectors
 
 WAYS = (
     "hybrid",

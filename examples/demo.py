@@ -19,8 +19,8 @@ from rich.table import Table
 from rich.tree import Tree
 
 from lmos import Session, load_model
-from lmos.answers import Answer
-from lmos.retriever import Retrieval
+from lmos.reading.answers import Answer
+from lmos.search.retriever import Retrieval
 
 TEXTS = Path(__file__).parent / "texts"
 NOVEL = "the-hound-of-the-baskervilles.txt"

@@ -10,7 +10,7 @@ import pytest
 from gguf import GGUFWriter
 from tokenizers import pre_tokenizers
 
-from lmos.released import PACKAGED_MODELS, resolve_model
+from lmos.model.released import PACKAGED_MODELS, resolve_model
 
 PRETRAINED = "smollm2-135m-instruct"
 VOCAB_SIZE = 300

@@ -11,12 +11,12 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lmos.builder import SourceText, TreeBuilder
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import NodeId, Source
 from lmos.session import make_manifest
 from lmos.store import AbstractStore, Manifest
 from lmos.store.memory import MemoryStore
+from lmos.tree.builder import SourceText, TreeBuilder
 from trees import observe
 
 RATIOS = (4, 2, 2)

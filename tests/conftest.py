@@ -13,7 +13,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 from architectures import ARCHITECTURES, write_tokenizer  # noqa: E402
-from lmos.model import BaseModel  # noqa: E402
+from lmos.model.base import BaseModel  # noqa: E402
 
 LLAMA = {**ARCHITECTURES["llama"], "max_position_embeddings": 512}
 

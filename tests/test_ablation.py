@@ -12,11 +12,11 @@ from benchmarks import ablation
 from benchmarks.ablation import train_row
 from benchmarks.variants import GROUPS, Row, choose_rows, make_rows
 from building import prose
-from lmos.model import BaseModel
-from lmos.segments import SEGMENTERS
+from lmos.model.base import BaseModel
 from lmos.store.manifest import MASK_MODES, OUTPUT_MODES
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.data import TrainingData
+from lmos.tree.segments import SEGMENTERS
 from test_benchmarks import measured, model_folder
 
 __all__ = ["model_folder"]

@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lmos.adapter import (
+from lmos.errors import ConfigError, ModelError
+from lmos.model.adapter import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     Adapter,
@@ -18,7 +19,6 @@ from lmos.adapter import (
     has_adapter,
     head_mean_map,
 )
-from lmos.errors import ConfigError, ModelError
 
 SHAPE: dict[str, Any] = {
     "embedding_width": 8,

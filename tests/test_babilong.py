@@ -11,10 +11,10 @@ from benchmarks import babilong
 from benchmarks.babi import Story, find_tasks, read_stories
 from benchmarks.babilong import build_haystack, cut_pages, hide_story, page_name, scatter
 from building import assert_same_content, prose
-from lmos.builder import SourceText, TreeBuilder
 from lmos.errors import DataError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.store.memory import MemoryStore
+from lmos.tree.builder import SourceText, TreeBuilder
 from test_benchmarks import SMALL, measured, model_folder, run
 from trees import observe
 

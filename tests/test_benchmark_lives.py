@@ -15,14 +15,14 @@ from benchmarks.retention import SOURCE, Forms, Retention, best_leaf_hits, level
 from benchmarks.stores import Leaves, new_session
 from benchmarks.tallies import Tallies
 from building import assert_same_content, prose
-from lmos.compressor import Compressor
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Span
-from lmos.retriever import RetrievalConfig
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import Session
 from lmos.training.contexts import Context, hide_facts
 from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.words import WordBank
+from lmos.tree.compressor import Compressor
 from test_benchmarks import SMALL, measured, model_folder
 
 __all__ = ["model_folder"]

@@ -18,8 +18,8 @@ from benchmarks.report import Share, area_under_curve, gap_closed
 from benchmarks.unknown import unanswerable
 from building import prose
 from lmos.errors import DataError
-from lmos.model import BaseModel
-from lmos.retriever import RetrievalConfig
+from lmos.model.base import BaseModel
+from lmos.search.retriever import RetrievalConfig
 from lmos.training.classification import make_episode
 from lmos.training.words import WordBank
 from test_benchmarks import SMALL, measured, model_folder, run

@@ -20,13 +20,13 @@ from benchmarks.stores import Leaves, Place, leaves_of, new_session
 from benchmarks.tallies import Tallies
 from benchmarks.ways import WAYS, Reader, tally_questions
 from building import prose
-from lmos.generation import prompt_embeddings
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.prompts import answer_text
 from lmos.nodes import Span
-from lmos.prompts import answer_text
-from lmos.retriever import RetrievalConfig, Retriever
-from lmos.scorers import node_keys
+from lmos.reading.generation import prompt_embeddings
+from lmos.search.retriever import RetrievalConfig, Retriever
 from lmos.session import Session
+from lmos.tree.keys import node_keys
 
 CONFIG = RetrievalConfig(budget=80, beam=12, max_texts=2, text_mass=1.0, margin=0)
 FACT = "The code of the blue bicycle is 4812."

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from building import prose
-from lmos.attention import ATTENTION_NAME
-from lmos.borders import attention_before, score_borders, surprise
-from lmos.model import BaseModel
-from lmos.segments import SegmentConfig
+from lmos.model.attention import ATTENTION_NAME
+from lmos.model.base import BaseModel
+from lmos.tree.borders import attention_before, score_borders, surprise
+from lmos.tree.segments import SegmentConfig
 
 IDS_T = torch.tensor([5, 9, 40, 7, 7, 31, 12, 5, 9, 40, 8])
 

@@ -25,14 +25,14 @@ from building import (
     small_manifest,
 )
 from conftest import new_llama
-from lmos.builder import SourceText, TreeBuilder, common_prefix_len
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Node, NodeId, Span
-from lmos.scorers import node_keys
-from lmos.segments import SEGMENTERS
 from lmos.store import AbstractStore, WindowRecord
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
+from lmos.tree.builder import SourceText, TreeBuilder, common_prefix_len
+from lmos.tree.keys import node_keys
+from lmos.tree.segments import SEGMENTERS
 
 TEXT = prose(150)
 

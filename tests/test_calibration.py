@@ -14,9 +14,9 @@ import torch
 
 from commands import failure, run, values
 from conftest import new_llama
-from lmos.confidence import CALIBRATION_FILE, Calibration, Evidence
 from lmos.errors import ConfigError, DataError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.confidence import CALIBRATION_FILE, Calibration, Evidence
 from lmos.training.calibration import (
     CalibrationConfig,
     Judged,

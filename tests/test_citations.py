@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from building import filled_store, prose
-from lmos.citations import Citation, cite, read_passages
-from lmos.excerpts import Excerpt, read_excerpt
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Hit, NodeId, Span
-from lmos.normal import readable
+from lmos.reading.citations import Citation, cite, read_passages
 from lmos.store import AbstractStore
+from lmos.text.normal import readable
+from lmos.tree.excerpts import Excerpt, read_excerpt
 
 TEXT = "It rained. The plumber came, déjà vu, to mend\nthe tap. Nobody paid!\nSunday"
 

@@ -15,17 +15,17 @@ import pytest
 import lmos
 from commands import TEXTS, answered, failure, output, run, texts_in, values, write_notes
 from conftest import new_llama
-from lmos.citations import cite
 from lmos.cli import main
 from lmos.cli.options import RETRIEVAL_DEFAULTS
-from lmos.model import BaseModel
-from lmos.retriever import RetrievalConfig
-from lmos.scorers import SCORERS
+from lmos.model.base import BaseModel
+from lmos.reading.citations import cite
+from lmos.search.retriever import RetrievalConfig
+from lmos.search.scorers import SCORERS
+from lmos.search.strategies import STRATEGIES
 from lmos.session import DEFAULT_RATIOS, DEFAULT_WINDOW, Session
 from lmos.store import files
 from lmos.store.manifest import MASK_MODES, OUTPUT_MODES, SEGMENTERS
 from lmos.store.sqlite import SQLiteStore
-from lmos.strategies import STRATEGIES
 
 QUESTION = "What opens the blue bicycle?"
 _ANSWER_KEYS = ("answer", "is_found", "confidence", "reason", "citations", "timing")
@@ -466,9 +466,9 @@ def test_a_guess_is_no_result(store: Path, monkeypatch: pytest.MonkeyPatch) -> N
     asked = (store, QUESTION, "--max-new-tokens", 5)
     guess = answered(*asked)["answer"]
     # Whatever the model says stands in the passages, and it is not sure of it.
-    monkeypatch.setattr("lmos.answers.confidence_of", lambda *_: -1.0)
+    monkeypatch.setattr("lmos.reading.answers.confidence_of", lambda *_: -1.0)
     monkeypatch.setattr(
-        "lmos.answers.cite",
+        "lmos.reading.answers.cite",
         lambda passages, _: tuple(replace(each, has_answer=True) for each in cite(passages)),
     )
     assert answered(*asked)["answer"] == guess
@@ -561,7 +561,7 @@ def test_forget_says_what_may_still_hold_the_text(
 def test_forget_asks_on_a_terminal(
     store: Path, monkeypatch: pytest.MonkeyPatch, reply: str, code: int, num_left: int
 ) -> None:
-    command = importlib.import_module("lmos.cli.forget")
+    command = importlib.import_module("lmos.cli.commands.forget")
     monkeypatch.setattr(command, "is_interactive", lambda: True)
     name = next(iter(texts_in(store)))
     result = run("forget", store, name, stdin=reply)

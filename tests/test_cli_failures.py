@@ -18,7 +18,7 @@ from commands import failure, output, run, texts_in, values
 from conftest import new_llama
 from lmos.cli import main
 from lmos.cli.inputs import Inputs, find_inputs
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.store.sqlite import SQLiteStore
 
 
@@ -154,7 +154,7 @@ def test_a_file_that_changes_while_others_are_added_is_skipped(
         paths[1].unlink()
         return found
 
-    command = importlib.import_module("lmos.cli.add")
+    command = importlib.import_module("lmos.cli.commands.add")
     monkeypatch.setattr(command, "find_inputs", find_and_lose)
     result = run("add", store, *paths)
     assert result.exit_code == 1

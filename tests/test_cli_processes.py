@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from commands import output, texts_in
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.store.sqlite import SQLiteStore
 
 SOURCE_FOLDER = Path(__file__).parent.parent / "src"

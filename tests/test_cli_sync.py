@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands import failure, output, run, texts_in, values
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 
 NOTES = {"a.md": "Note a. " * 9, "b.md": "Note b. " * 7, "deep/c.txt": "Note c. " * 8}
 NOTHING = {"added": 0, "updated": 0, "renamed": 0, "forgotten": 0, "unchanged": 0, "skipped": 0}
@@ -163,7 +163,7 @@ def test_an_emptied_folder_needs_yes(store: Path, monkeypatch: pytest.MonkeyPatc
     assert "notes: 3 sources of 3 would be forgotten, nothing was changed" in error
     assert "--dry-run" in error
     assert "--yes" in error
-    command = importlib.import_module("lmos.cli.sync")
+    command = importlib.import_module("lmos.cli.commands.sync")
     monkeypatch.setattr(command, "is_interactive", lambda: True)
     refused = run("sync", store, "notes", stdin="n\n")
     assert refused.exit_code == 1
@@ -228,7 +228,7 @@ def test_a_name_that_stands_for_nothing_is_an_error(store: Path, name: str, mess
 
 
 def test_forget_lists_what_it_asks_about(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = importlib.import_module("lmos.cli.forget")
+    command = importlib.import_module("lmos.cli.commands.forget")
     monkeypatch.setattr(command, "is_interactive", lambda: True)
     refused = run("forget", store, "notes/*", stdin="n\n")
     assert refused.exit_code == 1

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from conftest import new_llama
-from lmos.compressor import Compressor
-from lmos.masks import PADDING
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.masks import PADDING
+from lmos.tree.compressor import Compressor
 
 SPANS = [0, 0, 0, 1, 1, 2, 2, 2, 2]
 NUM_SPANS = 3

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmos.confidence import CALIBRATION_FILE, Calibration, Evidence, confidence_of, find_words
 from lmos.errors import ModelError
+from lmos.model.confidence import CALIBRATION_FILE, Calibration, Evidence, confidence_of, find_words
 
 PASSAGE = "The code of the blue\nbicycle is 4812. It stands in the shed."
 SURE = Evidence.gather(

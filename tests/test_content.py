@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmos.content import f1, is_exact, is_same, rest_of_word, words_of
+from lmos.text.content import f1, is_exact, is_same, rest_of_word, words_of
 
 
 @pytest.mark.parametrize(

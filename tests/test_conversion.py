@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from bases import weights, write_gguf
-from lmos.conversion import convert_gguf
 from lmos.errors import ModelError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.conversion import convert_gguf
 
 
 @pytest.fixture(scope="module")

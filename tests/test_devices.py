@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmos.borders import score_borders
-from lmos.model import BaseModel
-from lmos.retriever import RetrievalConfig
-from lmos.segments import SegmentConfig
+from lmos.model.base import BaseModel
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import Session, make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.config import CompressionConfig, PretrainConfig
@@ -19,6 +17,8 @@ from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.objective import CompressionObjective
 from lmos.training.pretrain import PretrainObjective
+from lmos.tree.borders import score_borders
+from lmos.tree.segments import SegmentConfig
 from second_device import second_device
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 30

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.edits import WAYS, WINDOW, edited_texts, num_recomputed
 from building import prose
-from lmos.tokens import Tokens
+from lmos.model.tokens import Tokens
 
 TEXT = prose(3000)
 

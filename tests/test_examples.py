@@ -11,16 +11,11 @@ import pytest
 
 from commands import failure
 from lmos.errors import DataError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.training.contexts import Context
 from lmos.training.corpus import is_held_out
 from lmos.training.data import DataConfig, read_data
-from lmos.training.examples import (
-    Example,
-    ExampleSampler,
-    MixedSampler,
-    read_examples,
-)
+from lmos.training.examples import Example, ExampleSampler, MixedSampler, read_examples
 from lmos.training.train import require_room
 
 GOOD = {

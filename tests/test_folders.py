@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmos.errors import DataError
-from lmos.folders import (
+from lmos.nodes import Source
+from lmos.text.files import TextFile, digest_of
+from lmos.upkeep.folders import (
     Choice,
     FolderTexts,
     Plan,
@@ -21,8 +23,6 @@ from lmos.folders import (
     read_folder,
     source_name,
 )
-from lmos.nodes import Source
-from lmos.textfiles import TextFile, digest_of
 
 MAX_BYTES = 1000
 
@@ -325,7 +325,7 @@ def test_names_like_a_pattern(pattern: str, expected: list[str]) -> None:
 
 
 def test_folders_need_no_torch() -> None:
-    code = "import sys, lmos.folders; sys.exit('torch' in sys.modules)"
+    code = "import sys, lmos.upkeep.folders; sys.exit('torch' in sys.modules)"
     source = Path(__file__).parent.parent / "src"
     environment = {**os.environ, "PYTHONPATH": str(source)}
     assert subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from lmos.formats import BareFormat, PromptFormat, ReadPassage, is_unknown, leans
+from lmos.model.formats import BareFormat, PromptFormat, ReadPassage, is_unknown, leans
 
 MAY = 1_714_694_400.0
 DIARY = ReadPassage("Fed the cat.\nIt rained.", "diary.md", MAY, ("May", "3 May"))

@@ -12,16 +12,16 @@ from torch import Tensor
 
 from building import filled_store, generated_ids, prose
 from lmos.errors import ConfigError
-from lmos.generation import prompt_embeddings, stream_answer
-from lmos.model import BaseModel
-from lmos.nodes import Hit, NodeId, Span
-from lmos.prompts import (
+from lmos.model.base import BaseModel
+from lmos.model.prompts import (
     UNKNOWN_ANSWER,
     answer_text,
     answer_through,
     question_after,
     question_before,
 )
+from lmos.nodes import Hit, NodeId, Span
+from lmos.reading.generation import prompt_embeddings, stream_answer
 from lmos.store import AbstractStore
 
 QUESTION = "Who  sleeps?"

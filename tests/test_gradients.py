@@ -9,10 +9,8 @@ import pytest
 import torch
 
 from architectures import ARCHITECTURES
-from lmos.builder import SourceText, TreeBuilder
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Span
-from lmos.scorers import query_vectors
 from lmos.session import make_manifest
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
@@ -21,6 +19,8 @@ from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.objective import CompressionObjective
 from lmos.training.truncation import live_nodes, with_gradients
+from lmos.tree.builder import SourceText, TreeBuilder
+from lmos.tree.keys import query_vectors
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 4
 

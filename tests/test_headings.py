@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from building import filled_store
-from lmos.headings import Outline, Place, find_outline, place_of, without_headings
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Span
 from lmos.store import AbstractStore
+from lmos.tree.headings import Outline, Place, find_outline, place_of, without_headings
 
 NOTES = """\ufeff# Diary
 

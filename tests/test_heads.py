@@ -10,13 +10,13 @@ import torch
 from building import assert_same_content, extend, filled_store, prose, put, small_manifest
 from conftest import new_llama
 from lmos.errors import ConfigError
-from lmos.heads import HeadsConfig, RetrievalHeads
-from lmos.levels import pad_windows
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.heads import HeadsConfig, RetrievalHeads
 from lmos.nodes import NodeId, Span
-from lmos.recheck import Rechecker
-from lmos.retriever import RetrievalConfig, Retriever
+from lmos.search.retriever import RetrievalConfig, Retriever
 from lmos.store.memory import MemoryStore
+from lmos.tree.levels import pad_windows
+from lmos.tree.recheck import Rechecker
 
 TEXT = prose(120)
 KEY_WIDTH = 8

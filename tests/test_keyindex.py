@@ -14,13 +14,13 @@ import torch
 from benchmarks.planted import PlantedQuestion, make_planted_store, planted_questions
 from building import filled_store
 from children import child_running
-from lmos import keyindex
 from lmos.errors import ConfigError
-from lmos.keyindex import KeyIndex
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import NodeId
-from lmos.retriever import RetrievalConfig, Retriever
-from lmos.scorers import Query
+from lmos.search import vectorindex as keyindex
+from lmos.search.retriever import RetrievalConfig, Retriever
+from lmos.search.scorers import Query
+from lmos.search.vectorindex import KeyIndex
 from lmos.store.files import remove_indexes
 from lmos.store.sqlite import SQLiteStore
 from trees import MANIFEST, put_text

@@ -11,13 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmos.store.lexical import (
-    REACH_BYTES,
-    WordPlaces,
-    iter_leaf_words,
-    leaf_code,
-    score_leaves,
-)
+from lmos.store.lexical import REACH_BYTES, WordPlaces, iter_leaf_words, leaf_code, score_leaves
 
 
 def places_of(leaves: dict[tuple[int, int], list[str]]) -> WordPlaces:

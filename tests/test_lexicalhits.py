@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from building import children_of
-from lmos.lexicalhits import LexicalHits
 from lmos.nodes import NodeId, NodeIds
+from lmos.search.lexicalhits import LexicalHits
 from lmos.store.memory import MemoryStore
 from trees import MANIFEST, put_text
 

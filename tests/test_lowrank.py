@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from conftest import new_llama
 from lmos.errors import ModelError
-from lmos.lowrank import CONFIG_FILE, WEIGHTS_FILE, LowRank
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.lowrank import CONFIG_FILE, WEIGHTS_FILE, LowRank
 
 IDS = torch.tensor([[5, 6, 7, 8, 9]])
 

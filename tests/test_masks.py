@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lmos.masks import PADDING, causal_mask, segmented_mask, segmented_positions, span_means
+from lmos.model.masks import PADDING, causal_mask, segmented_mask, segmented_positions, span_means
 
 MODES = st.sampled_from(["window", "strict"])
 

@@ -17,36 +17,30 @@ import lmos
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "lmos"
-# A file may import what stands above it, never what stands below. A folder is one layer.
-LAYERS = """
-errors nodes fingerprint prompts formats content kinds abbreviations normal
-tokens confidence decoding pretrained selfcheck textfiles modelcache conversion released
-lines sentences wrapping tables plainunits units
-masks scoring segments heads lowrank folders
-adapter attention transformer model
-store
-excerpts headings reading
-borders compressor reuse scorers levels
-builder recheck keyindex lexicalhits strategies retriever
-generation citations absence
-answers
-session
-reencoding repairing scaleout syncing
-training
-cli server
-""".split()
+# A module imports from its own group and from those before it.
+LAYERS = [
+    {"errors", "nodes"},
+    {"text"},
+    {"store", "model"},
+    {"tree"},
+    {"search"},
+    {"reading"},
+    {"session"},
+    {"upkeep"},
+    {"training"},
+    {"cli"},
+]
 ONLY_IMPORTERS = {
-    "transformers": {"model", "attention", "conversion"},
-    "gguf": {"conversion"},
-    "peft": {"model"},
-    "accelerate": {"training"},
-    "apsw": {"store"},
-    "tokenizers": {"tokens", "conversion", "training"},
-    "faiss": {"keyindex"},
-    "ray": {"scaleout"},
-    "click": {"cli"},
-    "rich": {"cli"},
-    "fastapi": {"server"},
+    "transformers": ("model.base", "model.attention", "model.conversion"),
+    "gguf": ("model.conversion",),
+    "peft": ("model.base",),
+    "accelerate": ("training",),
+    "apsw": ("store",),
+    "tokenizers": ("model.tokens", "model.conversion", "training"),
+    "faiss": ("search.vectorindex",),
+    "ray": ("upkeep.scaleout",),
+    "click": ("cli",),
+    "rich": ("cli",),
 }
 
 
@@ -74,8 +68,9 @@ def imports_of(path: Path) -> set[str]:
     return names
 
 
-def layer_of(module: str) -> str:
-    return module.split(".")[1]
+def layer_of(module: str) -> int:
+    group = module.split(".")[1]
+    return next(number for number, layer in enumerate(LAYERS) if group in layer)
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if name != "lmos"])
@@ -84,10 +79,31 @@ def test_imports_go_one_way(module: str) -> None:
     for imported in imports_of(MODULES[module]):
         if imported.split(".")[0] == "lmos":
             assert imported in MODULES, f"{module} imports {imported}, which is not there"
-            assert imported != "lmos" or mine in ("cli", "server"), f"{module} imports the package"
+            assert imported != "lmos" or module.startswith("lmos.cli"), f"{module} imports lmos"
             if imported != "lmos":
-                other = layer_of(imported)
-                assert LAYERS.index(other) <= LAYERS.index(mine), f"{module} imports {imported}"
+                is_same_group = imported.split(".")[1] == module.split(".")[1]
+                assert is_same_group or layer_of(imported) < mine, f"{module} imports {imported}"
+
+
+def test_the_drawn_order_of_imports_is_the_one_that_is_kept() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    drawn = re.search(r"^`(errors[^`]*)`$", text, flags=re.MULTILINE)
+    assert drawn is not None
+    assert [set(group.split(", ")) for group in drawn[1].split(" < ")] == LAYERS
+
+
+def test_every_module_is_listed_once_where_it_is() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = text.split("## Every file of src/lmos")[1].split("```")[1]
+    listed, folder = [], ""
+    for line in section.strip().splitlines():
+        name = line.split()[0]
+        if name.endswith("/"):
+            folder = name
+        else:
+            listed.append(f"{folder if line.startswith(' ') else ''}{name}")
+    there = [str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")]
+    assert sorted(listed) == sorted(name for name in there if not name.endswith("__init__.py"))
 
 
 def test_no_module_imports_itself_through_others() -> None:
@@ -101,11 +117,12 @@ def test_no_module_imports_itself_through_others() -> None:
 @pytest.mark.parametrize("library", list(ONLY_IMPORTERS))
 def test_libraries_are_imported_where_they_belong(library: str) -> None:
     importers = {
-        layer_of(module)
+        module.removeprefix("lmos.")
         for module, path in MODULES.items()
         if any(name.split(".")[0] == library for name in imports_of(path))
     }
-    assert importers <= ONLY_IMPORTERS[library]
+    homes = tuple(f"{home}." for home in ONLY_IMPORTERS[library])
+    assert [name for name in importers if not f"{name}.".startswith(homes)] == []
 
 
 def exports_of(path: Path) -> tuple[list[str], set[str]] | None:
@@ -185,3 +202,35 @@ def test_the_code_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyP
     names: dict[str, Any] = {"__name__": "readme"}
     for number, block in enumerate(blocks, 1):
         exec(compile(block, f"README.md, block {number}", "exec"), names)
+
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
+GROUPS = {name.split(".")[1] for name in MODULES if name.count(".") > 1}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_a_document_names_is_there(document: Path) -> None:
+    if document.name == "log.md":
+        pytest.skip("says what was, not what is")
+    text = document.read_text(encoding="utf-8")
+    homes = (ROOT, PACKAGE, ROOT / "tests", document.parent)
+    for path in re.findall(r"`((?:\w+/)*\w+\.(?:py|md))(?:::\w+)?`", text):
+        assert any((home / path).exists() for home in homes), path
+    for name in re.findall(r"`((?:[a-z_]+\.)+\w+)[`(]", text):
+        if name.split(".")[0] in GROUPS and not name.endswith((".py", ".md")):
+            assert is_there(name), name
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name, from the package on, is a module or something in one."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        module = ".".join(("lmos", *parts[:length]))
+        if module in MODULES:
+            value: Any = importlib.import_module(module)
+            for part in parts[length:]:
+                value = getattr(value, part, None) or vars(value).get("__annotations__", {}).get(
+                    part
+                )
+            return value is not None
+    return False

@@ -18,10 +18,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from architectures import ARCHITECTURES, TEXT, UNUSABLE, write_tokenizer
 from building import generated_ids
-from lmos.confidence import CALIBRATION_FILE, Calibration
 from lmos.errors import ConfigError, ModelError
-from lmos.model import BaseModel
-from lmos.selfcheck import check_model
+from lmos.model.base import BaseModel
+from lmos.model.confidence import CALIBRATION_FILE, Calibration
+from lmos.model.selfcheck import check_model
 from lmos.session import load_model
 
 NUM_ITEMS = 12
@@ -569,7 +569,7 @@ def test_a_tokenizer_without_offsets_is_refused(
     monkeypatch: pytest.MonkeyPatch, llama_folder: Path
 ) -> None:
     slow = type("Slow", (), {"from_pretrained": lambda *_, **__: SimpleNamespace(is_fast=False)})
-    monkeypatch.setattr("lmos.model.AutoTokenizer", slow())
+    monkeypatch.setattr("lmos.model.base.AutoTokenizer", slow())
     with pytest.raises(ModelError, match=r"no offsets.*tokenizer\.json"):
         BaseModel.from_pretrained(llama_folder)
 

@@ -11,7 +11,7 @@ import pytest
 
 from children import child_running
 from lmos.errors import ModelError
-from lmos.modelcache import (
+from lmos.model.cache import (
     CACHE_VARIABLE,
     COMPLETE_FILE,
     WEIGHTS_FILE,

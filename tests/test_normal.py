@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmos.normal import readable, see, trim
+from lmos.text.normal import readable, see, trim
 
 CHARS = "aé \n\t\xa0\xad\r\u200b\u200c\u200d\ufeff\u2028\u3000e\u0301کमी👩"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from building import put, small_manifest
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.store.sqlite import SQLiteStore
 
 NAME = "世界/" + "long " * 40 + "café.md"

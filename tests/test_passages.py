@@ -6,8 +6,8 @@ import io
 
 from rich.console import Console
 
-from lmos.citations import Citation
-from lmos.cli.passages import draw_passages, passage_json
+from lmos.cli.show.passages import draw_passages, passage_json
+from lmos.reading.citations import Citation
 
 
 def citation(text: str, headings: tuple[str, ...] = (), columns: str | None = None) -> Citation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lmos.plainunits import find_plain_stop
+from lmos.text.plainunits import find_plain_stop
 
 
 def plain_units(text: str, max_bytes: int = 256) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from building import filled_store
-from lmos.formats import ReadPassage
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.formats import ReadPassage
 from lmos.nodes import Span
-from lmos.reading import passage_of
+from lmos.search.passages import passage_of
 
 NOTES = """# House
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.session import make_manifest
 from lmos.training.answering import choose_leaves
 from lmos.training.config import CompressionConfig

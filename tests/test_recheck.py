@@ -10,11 +10,11 @@ import pytest
 
 from building import filled_store, prose, put, small_manifest
 from conftest import new_llama
-from lmos.model import BaseModel
-from lmos.recheck import TOLERANCE, Rechecker
+from lmos.model.base import BaseModel
 from lmos.store import AbstractStore, SourcePatch
 from lmos.store.memory import MemoryStore
 from lmos.store.whole import whole_patch
+from lmos.tree.recheck import TOLERANCE, Rechecker
 
 EVERYWHERE = 300
 

@@ -10,13 +10,13 @@ import pytest
 
 from building import assert_same_content, prose
 from conftest import new_llama
-from lmos import reencoding
 from lmos.errors import StoreFull, StoreLocked, StoreMismatch
-from lmos.model import BaseModel
-from lmos.reencoding import reencode
+from lmos.model.base import BaseModel
 from lmos.session import Session
 from lmos.store.drafts import draft_path
 from lmos.store.sqlite import SQLiteStore
+from lmos.upkeep import reencoding
+from lmos.upkeep.reencoding import reencode
 
 RATIOS = (16, 4, 2)
 TEXTS = {"a": prose(150), "b": "short — déjà vu", "c": prose(90, seed=3)}

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from bases import PRETRAINED, pretrained_folder, write_gguf
-from lmos import released
 from lmos.errors import ModelError
-from lmos.model import BaseModel
-from lmos.modelcache import CACHE_VARIABLE, hash_file
-from lmos.released import MODELS_FOLDER, PackagedModel, lasting_name, resolve_model
+from lmos.model import released
+from lmos.model.base import BaseModel
+from lmos.model.cache import CACHE_VARIABLE, hash_file
+from lmos.model.released import MODELS_FOLDER, PackagedModel, lasting_name, resolve_model
 from lmos.session import Session, load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::lmos.session.UntrainedWarning")

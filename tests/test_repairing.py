@@ -14,11 +14,11 @@ from building import assert_same_content, prose, put, small_manifest
 from conftest import new_llama
 from disks import PowerCut, RecordingDisk
 from lmos.errors import StoreCorrupt, StoreFull, StoreLocked, StoreMismatch
-from lmos.model import BaseModel
-from lmos.repairing import Repair, repair
+from lmos.model.base import BaseModel
 from lmos.store import Manifest
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
+from lmos.upkeep.repairing import Repair, repair
 
 TEXTS = {name: prose(60, seed) for seed, name in enumerate(("diary", "notes", "letters"))}
 

@@ -13,17 +13,18 @@ import pytest
 import torch
 
 from building import children_of, filled_store, prose, put, small_manifest
-from lmos.builder import SourceText, TreeBuilder
 from lmos.errors import ConfigError, QueryError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Hit, NodeId
-from lmos.reading import passage_of
-from lmos.retriever import Retrieval, RetrievalConfig, Retriever
-from lmos.scorers import SCORERS, query_vectors
+from lmos.search.passages import passage_of
+from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
+from lmos.search.scorers import SCORERS
 from lmos.store import AbstractStore
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.whole import copy_source
+from lmos.tree.builder import SourceText, TreeBuilder
+from lmos.tree.keys import query_vectors
 from trees import observe
 
 ASKED = [17, 40, 41, 99]

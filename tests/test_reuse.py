@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from building import PIECES, assert_same_content, extend, num_compressed, prose, put, small_manifest
-from lmos.builder import SourceText, TreeBuilder
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import NodeId
-from lmos.recheck import Rechecker
 from lmos.store import AbstractStore
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
+from lmos.tree.builder import SourceText, TreeBuilder
+from lmos.tree.recheck import Rechecker
 
 TEXT = prose(150)
 AROUND = prose(60, seed=8) + "\n" + TEXT + prose(40, seed=9)

@@ -11,12 +11,12 @@ import pytest
 
 from building import assert_same_content, prose, small_manifest
 from commands import failure, output, texts_in, values
-from lmos.builder import SourceText
 from lmos.errors import ConfigError
-from lmos.model import BaseModel
-from lmos.scaleout import LOCAL, CompressorPool
+from lmos.model.base import BaseModel
 from lmos.session import Session, load_model
 from lmos.store.memory import MemoryStore
+from lmos.tree.builder import SourceText
+from lmos.upkeep.scaleout import LOCAL, CompressorPool
 
 NAMES = [f"text {number}" for number in range(12)]
 TEXTS = {name: prose(150 + 20 * number, seed=number) for number, name in enumerate(NAMES)}

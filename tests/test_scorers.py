@@ -13,19 +13,11 @@ from torch import Tensor
 from building import filled_store, prose
 from conftest import new_llama
 from lmos.errors import QueryError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import NodeId
-from lmos.scorers import (
-    SCORERS,
-    AbstractScorer,
-    CachedScorer,
-    PaperScorer,
-    node_keys,
-    query_room,
-    query_vectors,
-    retrieval_inputs,
-)
+from lmos.search.scorers import SCORERS, AbstractScorer, CachedScorer, PaperScorer
 from lmos.store import AbstractStore
+from lmos.tree.keys import node_keys, query_room, query_vectors, retrieval_inputs
 
 QUESTION = [17, 40, 41, 99]
 LEVELS = pytest.mark.parametrize("level", [1, 2, 3])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lmos.errors import ConfigError
-from lmos.scoring import select_nodes
+from lmos.search.scoring import select_nodes
 
 SCORES = st.integers(1, 3).flatmap(
     lambda num_tokens: st.lists(

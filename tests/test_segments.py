@@ -10,9 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lmos.errors import ConfigError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.tokens import Tokens
 from lmos.nodes import Span
-from lmos.segments import (
+from lmos.tree.segments import (
     SEGMENTERS,
     SegmentConfig,
     Window,
@@ -21,7 +22,6 @@ from lmos.segments import (
     peak_spans,
     sentence_spans,
 )
-from lmos.tokens import Tokens
 
 WORDS = [
     "Dr.",

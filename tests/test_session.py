@@ -18,7 +18,6 @@ from torch import Tensor
 
 from building import assert_same_content, prose
 from conftest import new_llama
-from lmos.confidence import Calibration
 from lmos.errors import (
     ConfigError,
     DataError,
@@ -29,8 +28,9 @@ from lmos.errors import (
     StoreMismatch,
     StoreNotFound,
 )
-from lmos.model import BaseModel
-from lmos.retriever import Retrieval, RetrievalConfig
+from lmos.model.base import BaseModel
+from lmos.model.confidence import Calibration
+from lmos.search.retriever import Retrieval, RetrievalConfig
 from lmos.session import Session, UntrainedWarning, load_model, make_manifest
 from lmos.store.memory import MemoryStore
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.session import Session, load_model
 
 NOTES = """# Notes

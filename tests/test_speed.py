@@ -15,9 +15,9 @@ from benchmarks.speed import add_growth
 from benchmarks.timing import interval
 from benchmarks.walk import measure
 from building import prose
-from lmos.model import BaseModel
-from lmos.retriever import RetrievalConfig, Retriever
-from lmos.scorers import Query
+from lmos.model.base import BaseModel
+from lmos.search.retriever import RetrievalConfig, Retriever
+from lmos.search.scorers import Query
 
 
 @pytest.mark.parametrize("num_tokens", [1000, 70_000])

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from building import prose, small_manifest
-from lmos.builder import SourceText, TreeBuilder
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Hit
-from lmos.retriever import RetrievalConfig
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import Session
 from lmos.store import SourcePatch
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
+from lmos.tree.builder import SourceText, TreeBuilder
 
 QUESTION = "What does the fox sleep over?"
 CONFIG = RetrievalConfig(max_texts=2)

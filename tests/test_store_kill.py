@@ -18,12 +18,12 @@ from children import child_running
 from conftest import new_llama
 from histories import History
 from lmos.errors import StoreNotFound
-from lmos.model import BaseModel
-from lmos.reencoding import reencode, reencoded_manifest
-from lmos.repairing import repair
+from lmos.model.base import BaseModel
 from lmos.store import AbstractStore
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
+from lmos.upkeep.reencoding import reencode, reencoded_manifest
+from lmos.upkeep.repairing import repair
 from trees import MANIFEST, observe
 
 CHANGES_BETWEEN_OPENINGS = 7

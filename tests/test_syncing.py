@@ -13,10 +13,10 @@ import pytest
 from building import prose
 from children import child_running
 from lmos.errors import DataError, StoreError
-from lmos.folders import Choice
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.session import Session
-from lmos.syncing import sync
+from lmos.upkeep.folders import Choice
+from lmos.upkeep.syncing import sync
 
 RATIOS = (16, 4, 2)
 BEFORE = {"a.md": prose(120), "b.md": prose(60, seed=2), "deep/c.md": prose(80, seed=3)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lmos.errors import DataError
-from lmos.textfiles import read_text, require_path
+from lmos.text.files import read_text, require_path
 
 
 def zipped(*names: str, first: tuple[str, str] | None = None) -> bytes:

@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerFast
 from architectures import TEXT, write_tokenizer
 from bases import pretrained_folder
 from lmos.errors import ModelError
-from lmos.released import resolve_model
-from lmos.tokens import TextTokenizer
+from lmos.model.released import resolve_model
+from lmos.model.tokens import TextTokenizer
 from lmos.training.tokenizer import END_TOKEN
 
 TEXTS = [

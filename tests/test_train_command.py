@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 
 from architectures import ARCHITECTURES
 from commands import failure, output, run
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.training.config import PretrainConfig
 from lmos.training.data import DataConfig
 from lmos.training.loop import LoopConfig

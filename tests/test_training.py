@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from lmos.errors import ConfigError, DataError
-from lmos.model import BaseModel
-from lmos.scorers import query_room, query_vectors
+from lmos.model.base import BaseModel
 from lmos.session import make_manifest
 from lmos.training import growth
 from lmos.training.alignment import align_scores
@@ -30,6 +29,7 @@ from lmos.training.readings import Readings
 from lmos.training.routing import info_nce
 from lmos.training.rows import IGNORE
 from lmos.training.words import HELD_OUT_WORDS, WordBank
+from lmos.tree.keys import query_room, query_vectors
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmos.lines import Kind
-from lmos.units import find_unit, iter_units, may_join
+from lmos.text.lines import Kind
+from lmos.text.units import find_unit, iter_units, may_join
 
 PIECES = [
     "# A", "## 1 March", "### B. C", "Tuesday.", "15 February", "3. März", "2024-05-03", "May",

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from safetensors.torch import load_file
 
-from lmos.heads import HeadsConfig
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.heads import HeadsConfig
 
 DEPTH = 8
 

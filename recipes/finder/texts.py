@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmos.segments import SegmentConfig, Window, iter_windows
-from lmos.tokens import Tokens
+from lmos.model.tokens import Tokens
 from lmos.training.corpus import is_held_out
 from lmos.training.facts import make_facts, make_near_miss
 from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.words import WordBank
+from lmos.tree.segments import SegmentConfig, Window, iter_windows
 
 Encode = Callable[[str], Tokens]
 

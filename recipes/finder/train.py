@@ -20,12 +20,12 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from lmos.heads import HeadsConfig, RetrievalHeads, pad_questions
-from lmos.levels import pad_windows
-from lmos.masks import PADDING
-from lmos.segments import SegmentConfig
-from lmos.tokens import TextTokenizer
+from lmos.model.heads import HeadsConfig, RetrievalHeads, pad_questions
+from lmos.model.masks import PADDING
+from lmos.model.tokens import TextTokenizer
 from lmos.training.words import WordBank
+from lmos.tree.levels import pad_windows
+from lmos.tree.segments import SegmentConfig
 from recipes.finder.texts import (
     Asked,
     Text,

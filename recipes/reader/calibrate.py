@@ -16,10 +16,10 @@ from pathlib import Path
 import click
 import torch
 
-from lmos.confidence import Evidence
-from lmos.content import f1, is_exact, is_same
+from lmos.model.confidence import Evidence
 from lmos.session import Session, load_model, make_manifest
 from lmos.store.memory import MemoryStore
+from lmos.text.content import f1, is_exact, is_same
 from lmos.training.calibration import Judged, fit_calibration
 from lmos.training.corpus import is_held_out
 from lmos.training.questions import group_by_title, read_squad

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmos.formats import PromptFormat
+from lmos.model.formats import PromptFormat
 from recipes.reader.samples import Sample
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from lmos.formats import ReadPassage, Turn
-from lmos.prompts import UNKNOWN_ANSWER
+from lmos.model.formats import ReadPassage, Turn
+from lmos.model.prompts import UNKNOWN_ANSWER
 
 _FIRST_DAY, _LAST_DAY = datetime(2016, 1, 1, tzinfo=UTC), datetime(2026, 12, 31, tzinfo=UTC)
 _NAMES = """

@@ -12,7 +12,7 @@ import click
 import torch
 from safetensors.torch import load_file, save_file
 
-from lmos.lowrank import CONFIG_FILE, WEIGHTS_FILE
+from lmos.model.lowrank import CONFIG_FILE, WEIGHTS_FILE
 
 BASE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 

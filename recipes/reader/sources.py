@@ -14,13 +14,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lmos.segments import iter_units
 from lmos.training.corpus import is_held_out
 from lmos.training.facts import Fact, make_fact, make_facts, make_update
 from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.questions import PassageQuestion, group_by_title
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank
+from lmos.tree.segments import iter_units
 from recipes.reader.samples import (
     Asked,
     Document,

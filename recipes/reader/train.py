@@ -19,7 +19,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lmos.formats import PromptFormat
+from lmos.model.formats import PromptFormat
 from lmos.training.questions import read_fairytaleqa, read_squad
 from lmos.training.words import WordBank
 from recipes.reader.packing import Row, batches, pack, tensors

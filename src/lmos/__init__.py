@@ -10,11 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmos.answers import Answer
-    from lmos.citations import Citation
     from lmos.errors import LmosError
-    from lmos.model import BaseModel
-    from lmos.retriever import RetrievalConfig
+    from lmos.model.base import BaseModel
+    from lmos.reading.answers import Answer
+    from lmos.reading.citations import Citation
+    from lmos.search.retriever import RetrievalConfig
     from lmos.session import Session, UntrainedWarning, load_model
 
 __version__ = "0.1.0"
@@ -32,11 +32,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Answer": "answers",
-    "BaseModel": "model",
-    "Citation": "citations",
+    "Answer": "reading.answers",
+    "BaseModel": "model.base",
+    "Citation": "reading.citations",
     "LmosError": "errors",
-    "RetrievalConfig": "retriever",
+    "RetrievalConfig": "search.retriever",
 }
 
 

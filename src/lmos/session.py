@@ -17,22 +17,22 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 
-from lmos.absence import why_nothing
-from lmos.answers import Answer
-from lmos.builder import Progress, SourceText, TreeBuilder
-from lmos.citations import Citation, cite, read_passages
 from lmos.errors import ConfigError, DataError, ModelError, QueryError
-from lmos.formats import Turn, leans
-from lmos.generation import AnswerStream, prompt_embeddings, stream_answer
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.formats import Turn, leans
+from lmos.model.released import DEFAULT_MODEL, is_known, shipped_adapter
 from lmos.nodes import Source, Span
-from lmos.normal import readable
-from lmos.recheck import Rechecker
-from lmos.released import DEFAULT_MODEL, is_known, shipped_adapter
-from lmos.retriever import Retrieval, RetrievalConfig, Retriever
+from lmos.reading.answers import Answer
+from lmos.reading.citations import Citation, cite, read_passages
+from lmos.reading.generation import AnswerStream, prompt_embeddings, stream_answer
+from lmos.search.absence import why_nothing
+from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.writer import Patience
+from lmos.text.normal import readable
+from lmos.tree.builder import Progress, SourceText, TreeBuilder
+from lmos.tree.recheck import Rechecker
 
 DEFAULT_RATIOS = (32, 4, 4)
 DEFAULT_WINDOW = 256
@@ -358,7 +358,7 @@ class Session:
             question: Any question.
             config: How to retrieve.
             turns: Questions that were asked before, and their answers. A question that leans on
-                the last one (`formats.leans`) is searched for together with it.
+                the last one (`model.formats.leans`) is searched for together with it.
 
         Raises:
             QueryError: The question is empty or longer than the model's window for questions.

@@ -9,26 +9,26 @@ from __future__ import annotations
 import click
 
 from lmos import __version__
-from lmos.cli.add import add
-from lmos.cli.ask import ask
-from lmos.cli.calibrate import calibrate
-from lmos.cli.chat import chat
-from lmos.cli.compact import compact
-from lmos.cli.export import export
+from lmos.cli.commands.add import add
+from lmos.cli.commands.ask import ask
+from lmos.cli.commands.calibrate import calibrate
+from lmos.cli.commands.chat import chat
+from lmos.cli.commands.compact import compact
+from lmos.cli.commands.export import export
+from lmos.cli.commands.forget import forget
+from lmos.cli.commands.importing import import_archive
+from lmos.cli.commands.new import new
+from lmos.cli.commands.pretrain import pretrain
+from lmos.cli.commands.quota import quota
+from lmos.cli.commands.reencode import reencode
+from lmos.cli.commands.repair import repair
+from lmos.cli.commands.retrieve import retrieve
+from lmos.cli.commands.sources import sources
+from lmos.cli.commands.status import status
+from lmos.cli.commands.sync import sync
+from lmos.cli.commands.train import train
+from lmos.cli.commands.verify import verify
 from lmos.cli.failures import FailingGroup
-from lmos.cli.forget import forget
-from lmos.cli.importing import import_archive
-from lmos.cli.new import new
-from lmos.cli.pretrain import pretrain
-from lmos.cli.quota import quota
-from lmos.cli.reencode import reencode
-from lmos.cli.repair import repair
-from lmos.cli.retrieve import retrieve
-from lmos.cli.sources import sources
-from lmos.cli.status import status
-from lmos.cli.sync import sync
-from lmos.cli.train import train
-from lmos.cli.verify import verify
 
 _COMMANDS = (
     *(new, add, sync, ask, chat, retrieve, sources, status, forget, verify, repair),

@@ -12,7 +12,7 @@ from lmos.errors import DataError
 from lmos.nodes import Source
 from lmos.session import Session
 from lmos.store import AbstractStore
-from lmos.textfiles import TextFile, read_text
+from lmos.text.files import TextFile, read_text
 
 _USUAL_BYTES_PER_TOKEN = 4.0
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import click
 
-from lmos.cli.helping import option
-from lmos.cli.output import printable
+from lmos.cli.show.helping import option
+from lmos.cli.show.output import printable
 from lmos.errors import DataError, LmosError
-from lmos.folders import Choice
-from lmos.textfiles import MEGABYTE
+from lmos.text.files import MEGABYTE
+from lmos.upkeep.folders import Choice
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lmos.cli.output import speak_any_encoding
+from lmos.cli.show.output import speak_any_encoding
 from lmos.errors import LmosError
 
 FAILED = 1

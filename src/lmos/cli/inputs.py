@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lmos.errors import DataError, StoreLocked
-from lmos.folders import Choice, FolderTexts, read_folder, real_path, source_name
-from lmos.textfiles import (
+from lmos.text.files import (
     TextFile,
     decode_text,
     digest_of,
@@ -24,6 +23,7 @@ from lmos.textfiles import (
     shown,
     too_large,
 )
+from lmos.upkeep.folders import Choice, FolderTexts, read_folder, real_path, source_name
 
 STDIN = "-"
 

@@ -14,10 +14,10 @@ import click
 
 from lmos import session
 from lmos.cli.options import ModelChoice
-from lmos.cli.output import waiting
+from lmos.cli.show.output import waiting
 from lmos.cli.stores import patience
 from lmos.errors import ModelError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.session import Session
 from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore

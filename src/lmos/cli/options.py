@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import click
 
 from lmos.cli import parameters
-from lmos.cli.helping import option
 from lmos.cli.moments import moment
+from lmos.cli.show.helping import option
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 

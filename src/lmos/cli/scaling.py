@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lmos.builder import SourceText
 from lmos.cli.adding import Outcome, Settings, is_same, text_of, time_of
 from lmos.cli.options import ModelChoice
 from lmos.cli.stores import patience
 from lmos.errors import DataError
-from lmos.scaleout import CompressorPool
 from lmos.store import AbstractStore
 from lmos.store.sqlite import SQLiteStore
-from lmos.textfiles import TextFile
+from lmos.text.files import TextFile
+from lmos.tree.builder import SourceText
+from lmos.upkeep.scaleout import CompressorPool
 
 
 def iter_scaled_outcomes(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lmos.cli.output import printable
+from lmos.cli.show.output import printable
 from lmos.errors import StoreNotFound
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmos.answers import Answer
-from lmos.cli.answers import answer_json, complete, say
-from lmos.cli.output import note, print_json, printable
+from lmos.cli.show.answers import answer_json, complete, say
+from lmos.cli.show.output import note, print_json, printable
 from lmos.cli.turns import Turn
-from lmos.retriever import RetrievalConfig
+from lmos.reading.answers import Answer
+from lmos.search.retriever import RetrievalConfig
 from lmos.session import Session
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import click
 
-from lmos.cli.output import is_interactive
+from lmos.cli.show.output import is_interactive
 
 QUIT = "/quit"
 HELP = """A question is answered; a statement is remembered.

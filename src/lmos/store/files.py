@@ -22,13 +22,7 @@ from lmos.errors import (
     StoreNotFound,
 )
 from lmos.store.faults import store_errors
-from lmos.store.migrations import (
-    APPLICATION_ID,
-    index_windows,
-    is_current,
-    is_readable,
-    migrate,
-)
+from lmos.store.migrations import APPLICATION_ID, index_windows, is_current, is_readable, migrate
 
 PAGE_BYTES = 16 * 1024
 BUSY_MILLISECONDS = 2000
@@ -207,7 +201,7 @@ def _write_first_pages(db: apsw.Connection, fill: Callable[[apsw.Connection], No
 
 
 def remove_indexes(path: Path) -> None:
-    """Remove what `lmos.keyindex` made of a store: what the store forgets must not stay there."""
+    """Remove what `search.vectorindex` made of a store: what it forgets must not stay there."""
     # Twice, since a file that gets its final name meanwhile can be missed, but only once.
     for _ in range(2):
         for index in path.parent.glob(f"{glob.escape(path.name + INDEX_SUFFIX)}[0-9]*-*"):

@@ -19,14 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmos.nodes import NodeId, NodeIds, Source, Span
-from lmos.store.base import (
-    AbstractStore,
-    LevelPatch,
-    SourcePatch,
-    Spans,
-    WindowPlace,
-    WindowRecord,
-)
+from lmos.store.base import AbstractStore, LevelPatch, SourcePatch, Spans, WindowPlace, WindowRecord
 from lmos.store.blocks import SPAN_NUMBERS, patch_spans
 from lmos.store.invariants import TreeTail, find_faults
 from lmos.store.lexical import Codes, WordPlaces, iter_leaf_words, leaf_code, score_leaves

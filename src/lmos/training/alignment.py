@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from lmos.model import BaseModel
-from lmos.scorers import query_room
+from lmos.model.base import BaseModel
+from lmos.tree.keys import query_room
 
 _WEAKEST = 0.1
 _SHARPNESS = 20.0

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lmos.model import BaseModel
-from lmos.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
+from lmos.model.base import BaseModel
+from lmos.model.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
 from lmos.training.config import CompressionConfig
 from lmos.training.contexts import Context, GoldQuestion
 from lmos.training.routing import Asked, LevelNodes

@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lmos.confidence import Calibration, Evidence
-from lmos.content import is_same
 from lmos.errors import ConfigError, DataError
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.confidence import Calibration, Evidence
 from lmos.session import Session, make_manifest
 from lmos.store.memory import MemoryStore
+from lmos.text.content import is_same
 from lmos.training.unanswerable import HalfAnsweredSampler
 
 _NAMES = tuple(field.name for field in fields(Evidence))

@@ -11,9 +11,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lmos.model.prompts import answer_through
 from lmos.nodes import Span
-from lmos.prompts import answer_through
-from lmos.segments import iter_units
 from lmos.training.classification import make_episode
 from lmos.training.corpus import PassageSampler
 from lmos.training.facts import Fact, make_facts, make_update
@@ -21,6 +20,7 @@ from lmos.training.families import TRAINING_FAMILIES, WILD_FAMILIES, Family
 from lmos.training.questions import PassageQuestion, group_by_title
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank
+from lmos.tree.segments import iter_units
 
 _UNIT_BYTES = 256
 _STORY_SHARE = 0.4

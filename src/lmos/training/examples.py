@@ -17,8 +17,8 @@ from typing import Any
 
 from lmos.errors import DataError
 from lmos.nodes import Span
-from lmos.segments import iter_units
 from lmos.training.contexts import AbstractSampler, Context, GoldQuestion
+from lmos.tree.segments import iter_units
 
 EXAMPLE_SUFFIX = ".jsonl"
 _UNIT_BYTES = 256

@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lmos.adapter import Adapter
 from lmos.errors import ConfigError
-from lmos.model import BaseModel
+from lmos.model.adapter import Adapter
+from lmos.model.base import BaseModel
 from lmos.training.initial import frames, slow_pairs
 
 _NEARNESS = 4.0

@@ -14,9 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lmos.builder import SourceText, TreeBuilder
-from lmos.model import BaseModel
-from lmos.scorers import query_room, query_vectors
+from lmos.model.base import BaseModel
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
 from lmos.training.answering import Answering
@@ -25,6 +23,8 @@ from lmos.training.contexts import AbstractSampler, Context, GoldQuestion
 from lmos.training.routing import Routing, gather_nodes
 from lmos.training.rows import Row, read_rows
 from lmos.training.truncation import with_gradients
+from lmos.tree.builder import SourceText, TreeBuilder
+from lmos.tree.keys import query_room, query_vectors
 
 
 class CompressionObjective:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmos.masks import PADDING, segmented_mask
+from lmos.model.masks import PADDING, segmented_mask
 from lmos.training.rows import IGNORE
 
 TASKS = ("text", "copy", "recall", "facts", "passages", "stories", "episodes")

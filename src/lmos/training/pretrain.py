@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.training.config import PretrainConfig
 from lmos.training.corpus import PassageSampler
 from lmos.training.curriculum import Curriculum

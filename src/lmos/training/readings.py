@@ -10,15 +10,14 @@ import random
 import re
 from collections.abc import Sequence
 
-from lmos.model import BaseModel
-from lmos.prompts import (
+from lmos.model.base import BaseModel
+from lmos.model.prompts import (
     UNKNOWN_ANSWER,
     answer_text,
     answer_through,
     question_after,
     question_before,
 )
-from lmos.segments import iter_units
 from lmos.training.classification import make_episode
 from lmos.training.config import PretrainConfig
 from lmos.training.corpus import PassageSampler
@@ -30,6 +29,7 @@ from lmos.training.questions import PassageQuestion
 from lmos.training.rows import IGNORE
 from lmos.training.stories import make_story
 from lmos.training.words import WordBank
+from lmos.tree.segments import iter_units
 
 _MAX_QUESTIONS = 6
 _NOISE_TOKENS = 48

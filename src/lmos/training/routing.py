@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from lmos.excerpts import cut_excerpt
 from lmos.nodes import Span
 from lmos.store import SourcePatch
 from lmos.training.contexts import Context, GoldQuestion
+from lmos.tree.excerpts import cut_excerpt
 
 Asked = tuple[int, GoldQuestion]
 """The number of a context of the step, and a question about it."""

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from lmos.masks import causal_mask
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
+from lmos.model.masks import causal_mask
 
 IGNORE = -100
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from lmos.errors import ConfigError
-from lmos.model import BaseModel
-from lmos.released import resolve_model
+from lmos.model.base import BaseModel
+from lmos.model.released import resolve_model
 from lmos.training.checkpoint import write_folder
 from lmos.training.config import PretrainConfig
 from lmos.training.curves import write_curves

@@ -14,10 +14,9 @@ from typing import Any
 import torch
 
 from lmos.errors import ConfigError, DataError
-from lmos.model import BaseModel
-from lmos.prompts import answer_text, question_after, question_before
-from lmos.released import resolve_model
-from lmos.scorers import query_room
+from lmos.model.base import BaseModel
+from lmos.model.prompts import answer_text, question_after, question_before
+from lmos.model.released import resolve_model
 from lmos.session import DEFAULT_RATIOS, make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.checkpoint import write_folder
@@ -32,6 +31,7 @@ from lmos.training.pretrain import PretrainObjective
 from lmos.training.processes import Processes
 from lmos.training.runfolder import record_run, require_folder
 from lmos.training.stages import Stage, StageProgress
+from lmos.tree.keys import query_room
 
 BASE_MIXTURE = PretrainConfig(batch_size=16, max_facts=4)
 """What the base model goes on practising while it learns to compress and retrieve."""

@@ -12,12 +12,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lmos.compressor import Compressor
-from lmos.levels import pad_windows, rounded
-from lmos.model import BaseModel
+from lmos.model.base import BaseModel
 from lmos.nodes import Span
-from lmos.scorers import node_keys
 from lmos.store import LevelPatch, Manifest, SourcePatch
+from lmos.tree.compressor import Compressor
+from lmos.tree.keys import node_keys
+from lmos.tree.levels import pad_windows, rounded
 
 
 def live_nodes(patch: SourcePatch, places: Sequence[Span]) -> list[set[int]]:

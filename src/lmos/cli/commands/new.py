@@ -1,0 +1,100 @@
+"""`lmos new`: an empty store, bound to a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lmos.cli import parameters
+from lmos.cli.options import ModelChoice, model_options, store_argument
+from lmos.cli.show.helping import HelpfulCommand, option
+from lmos.cli.show.output import note
+from lmos.model.released import DEFAULT_MODEL
+
+
+@click.command(cls=HelpfulCommand, short_help="Make an empty store.")
+@store_argument
+@click.option(
+    "--ratio",
+    "ratios",
+    type=parameters.ratio_list,
+    default="32,4,4",
+    show_default=True,
+    metavar="K1,K2,...",
+    help="Tokens per embedding at level 1, then embeddings per embedding of the level above.",
+)
+@option(
+    "--window",
+    is_rare=True,
+    type=int,
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="Number of tokens that are read at once.",
+)
+@option(
+    "--mask",
+    is_rare=True,
+    type=click.Choice(["window", "strict"]),
+    default="window",
+    show_default=True,
+    help="What a token may see: what came before it in the window, or in its own span only.",
+)
+@option(
+    "--output",
+    is_rare=True,
+    type=click.Choice(["residual", "mean", "paper"]),
+    default="residual",
+    show_default=True,
+    help="An embedding: means of the span plus the compression token's state, or either alone.",
+)
+@option(
+    "--segmenter",
+    is_rare=True,
+    type=click.Choice(["unit", "sentence", "fixed", "surprise", "attention"]),
+    default="unit",
+    show_default=True,
+    help="Where spans begin: at sentences, items, rows and turns if they fit, at what ends like a "
+    "sentence, every K1 tokens, at the tokens that the model expects least, or after those that "
+    "it looks back at most; the last two read text twice.",
+)
+@model_options
+def new(
+    store: Path,
+    ratios: tuple[int, ...],
+    window: int,
+    mask: str,
+    output: str,
+    segmenter: str,
+    model: ModelChoice,
+) -> None:
+    r"""Make an empty context store, the file STORE.
+
+    \b
+    Example:
+      lmos new life.lmos
+      lmos new work.lmos --model ./my-model --ratio 32,8
+
+    The store is bound to the model, here the shipped one by default, and to these settings for
+    good: what it holds can only be read by the model that wrote it. It remembers where model and
+    adapter are, so that no other command needs to be told. With --ratio 32,4,4 an
+    embedding of level 1, 2, 3 stands for about 32, 128, 512 tokens.
+    """
+    from lmos.cli.opening import load_model
+    from lmos.session import make_manifest
+    from lmos.store.files import require_free
+    from lmos.store.sqlite import SQLiteStore
+
+    require_free(store)
+    base_model = load_model(model, default=DEFAULT_MODEL)
+    manifest = make_manifest(
+        base_model,
+        ratios,
+        window=window,
+        mask_mode=mask,
+        output_mode=output,
+        segmenter=segmenter,
+    )
+    SQLiteStore.create(store, manifest).close()
+    note(f"made {click.format_filename(store)} for {manifest.base_model}")

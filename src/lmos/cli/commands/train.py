@@ -1,0 +1,164 @@
+"""`lmos train`: teach a model to compress and retrieve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmos.cli.show.helping import HelpfulCommand, option
+from lmos.cli.show.trainings import data_options, rate_options, run_options, training_bar
+
+
+@click.command(cls=HelpfulCommand, short_help="Teach a model to compress and retrieve.")
+@click.option(
+    "--base",
+    required=True,
+    metavar="MODEL",
+    help="A shipped model, a folder, or a name on the Hugging Face Hub.",
+)
+@data_options
+@run_options
+@click.option(
+    "--lora-rank",
+    type=int,
+    metavar="N",
+    help="Train LoRA weights of this rank beside the frozen model.",
+)
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Train all weights; the default for models of at most 100 million parameters, larger ones "
+    "get --lora-rank 16.",
+)
+@click.option(
+    "--stages",
+    default="warm-up,routing,reading",
+    show_default=True,
+    metavar="NAMES|FILE",
+    help="The stages to go through, or a JSON file with stages of your own.",
+)
+@click.option(
+    "--steps",
+    default=400,
+    show_default=True,
+    metavar="N",
+    help="Number of steps in all stages together.",
+)
+@option(
+    "--batches",
+    is_rare=True,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Number of batches in a step; several processes share them.",
+)
+@option(
+    "--passage-share",
+    is_rare=True,
+    default=0.4,
+    show_default=True,
+    metavar="X",
+    help="The share of contexts made of real passages with questions.",
+)
+@option(
+    "--example-share",
+    is_rare=True,
+    default=0.5,
+    show_default=True,
+    metavar="X",
+    help="The share of contexts made of the examples in .jsonl files, if there are any.",
+)
+@option(
+    "--scoring-layer",
+    is_rare=True,
+    type=int,
+    metavar="N",
+    help="The layer whose keys score nodes, from 0.  [default: at 60 % of the depth]",
+)
+@option(
+    "--gradient-checkpointing",
+    is_rare=True,
+    is_flag=True,
+    help="Save memory: run layers again in the backward pass.",
+)
+@click.option(
+    "--device",
+    metavar="NAME",
+    help="Where to train, such as cpu or cuda:1.  [default: a GPU if there is one]",
+)
+@rate_options(
+    learning_rate=1.5e-3,
+    embedding_learning_rate=0.008,
+    matrix_learning_rate=0.001,
+    lora_learning_rate=2e-4,
+)
+def train(
+    base: str,
+    data: dict[str, Any],
+    out: Path,
+    lora_rank: int | None,
+    full: bool,
+    stages: str,
+    steps: int,
+    batches: int,
+    passage_share: float,
+    example_share: float,
+    scoring_layer: int | None,
+    gradient_checkpointing: bool,
+    device: str | None,
+    checkpoint_every: int,
+    seed: int,
+    resume: bool,
+    **rates: float,
+) -> None:
+    r"""Teach a model to compress, retrieve and answer.
+
+    The data folder holds text, from which tasks are cut, and, if you have them, examples of your
+    own in .jsonl files, one a line, where gold says which passages the answer needs:
+
+    \b
+      {"context": ["a", "b"], "question": "Who?", "answer": "Eva", "gold": [0]}
+
+    The trained model is OUT/model; use it with `lmos new STORE --model OUT/model`. A run that was
+    interrupted goes on, exactly, when the same command is given with --resume. Several processes
+    share the work under `accelerate launch -m lmos.cli train ...`.
+
+    \b
+    Example:
+      lmos train --base runs/base/model --data texts/ --out runs/small
+      lmos train --base runs/base/model --data texts/ --out runs/small --resume
+    """
+    if full and lora_rank is not None:
+        raise click.UsageError("expected --full or --lora-rank, got both")
+
+    from lmos.training.data import DataConfig
+    from lmos.training.loop import LoopConfig
+    from lmos.training.optimizers import Rates
+    from lmos.training.stages import read_stages
+    from lmos.training.train import TrainConfig
+    from lmos.training.train import train as run
+
+    loop = LoopConfig(
+        num_steps=steps,
+        rates=Rates(**rates),
+        batches=batches,
+        checkpoint_every=checkpoint_every,
+        seed=seed,
+    )
+    config = TrainConfig(
+        base=base,
+        data=DataConfig(**data),
+        stages=read_stages(stages),
+        loop=loop,
+        lora_rank=lora_rank,
+        full=full,
+        passage_share=passage_share,
+        example_share=example_share,
+        scoring_layer=scoring_layer,
+        gradient_checkpointing=gradient_checkpointing,
+    )
+    with training_bar(steps) as progress:
+        run(config, out, resume=resume, device=device, progress=progress)
+    click.echo(f"the trained model is in {out / 'model'}; next, fit its confidence: lmos calibrate")

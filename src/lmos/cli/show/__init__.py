@@ -1,0 +1,1 @@
+"""What a person sees: answers, passages, walks, help, progress."""

@@ -1,0 +1,49 @@
+"""Answers as people see them, when they are complete, and as machines read them.
+
+What the model claims is a result; that it found nothing, and its guess then, are notes. Knows
+answers. Does not know questions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lmos.cli.show.output import printable, waiting
+from lmos.cli.show.passages import passage_json
+from lmos.reading.answers import Answer
+
+
+def complete(answer: Answer) -> Answer:
+    """Generate to the end: only then is it known whether the answer is claimed."""
+    with waiting("thinking"):
+        return answer.complete()
+
+
+def say(answer: Answer) -> None:
+    """Print a complete answer; on standard error that there is none, and the guess."""
+    if answer.is_found:
+        click.echo(printable(answer.text).strip())
+        return
+    if answer.reason is not None:
+        click.echo(f"nothing found: {answer.reason}", err=True)
+        return
+    click.echo(f"nothing found that answers this (confidence {answer.confidence:.0%})", err=True)
+    if answer.is_given:
+        click.echo(f"a guess: {printable(answer.text).strip()}", err=True)
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """A complete answer with its passages; `answer` is a guess unless `is_found`."""
+    return {
+        "answer": answer.text,
+        "is_found": answer.is_found,
+        "confidence": answer.confidence,
+        "reason": answer.reason,
+        "citations": [
+            {**passage_json(citation), "has_answer": citation.has_answer}
+            for citation in answer.citations
+        ],
+        "timing": answer.timing,
+    }

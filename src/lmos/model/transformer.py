@@ -1,0 +1,313 @@
+"""The transformer of a causal LM: embeddings, masks and positions in, numbers out.
+
+Hidden states, the attention of one layer, next-token scores, a stream of tokens. Knows the shape
+of Hugging Face models, but neither files, text nor adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from lmos.errors import ConfigError, ModelError
+from lmos.model.attention import (
+    ATTENTION_NAME,
+    AttentionState,
+    LayerReached,
+    masks_by_layer_type,
+    record_attention,
+)
+from lmos.model.decoding import Choice, Chosen, stream_tokens
+from lmos.model.pretrained import first_line, require_known_layers
+from lmos.model.selfcheck import check_model
+
+_SCORING_DEPTH = 0.6
+
+
+class Transformer:
+    """A causal LM that takes embeddings and any mask.
+
+    Attributes:
+        module: The Hugging Face model, with lmos' attention and, maybe, LoRA layers in place.
+        name: What to call it in messages.
+        num_heads: H, query heads.
+        num_kv_heads: G, key heads.
+        head_width: Numbers in the key of one head.
+        embedding_scale: Root mean square over all entries of all token embeddings.
+    """
+
+    def __init__(self, module: Any, name: str) -> None:
+        """Wrap a loaded model and try it out on a few tokens.
+
+        Raises:
+            ModelError: The architecture cannot be used; the message says why.
+        """
+        self.module = module.eval()
+        self.name = name
+        self._config = module.config.get_text_config(decoder=True)
+        self._guarded(lambda: require_known_layers(self._config))
+        state = self._guarded(self._hear_attention)
+        self.num_heads = int(state.queries_BHTd.shape[1])
+        self.num_kv_heads = int(state.keys_BGTd.shape[1])
+        self.head_width = int(state.keys_BGTd.shape[3])
+        self._guarded(lambda: check_model(self))
+        self.embedding_scale = self._measure_embedding_scale()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        device: torch.device = self.module.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its weights."""
+        dtype: torch.dtype = self.module.dtype
+        return dtype
+
+    @property
+    def embedding_width(self) -> int:
+        """D, numbers in an embedding."""
+        return int(self._config.hidden_size)
+
+    @property
+    def vocab_size(self) -> int:
+        """V, token embeddings."""
+        return int(self.module.get_input_embeddings().num_embeddings)
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in all its weights."""
+        return sum(parameter.numel() for parameter in self.module.parameters())
+
+    @property
+    def num_layers(self) -> int:
+        """Layers of the transformer."""
+        return int(self._config.num_hidden_layers)
+
+    @property
+    def default_scoring_layer(self) -> int:
+        """The layer at 60 % of the depth."""
+        return max(0, min(self.num_layers - 1, round(_SCORING_DEPTH * self.num_layers)))
+
+    @property
+    def key_width(self) -> int:
+        """Numbers in the keys of one item at the scoring layer, over all key heads."""
+        return self.num_kv_heads * self.head_width
+
+    @property
+    def max_positions(self) -> int:
+        """Longest input that it was made for."""
+        return int(self._config.max_position_embeddings)
+
+    def embed(self, ids_BT: Int[Tensor, "*B T"]) -> Float[Tensor, "*B T D"]:
+        """Token embeddings as the transformer takes them."""
+        x_BTD: Tensor = self.module.get_input_embeddings()(ids_BT)
+        return x_BTD
+
+    def forward(
+        self,
+        x_BTD: Float[Tensor, "B T D"],
+        mask_BTT: Bool[Tensor, "B T T"] | None = None,
+        positions_BT: Int[Tensor, "B T"] | None = None,
+        depth: int | None = None,
+    ) -> Float[Tensor, "B T D"]:
+        """Run the transformer, or its first layers.
+
+        Args:
+            x_BTD: Embeddings at input scale.
+            mask_BTT: True where row may attend to column; causal when `None`. The output of a row
+                that may attend to nothing is finite and means nothing.
+            positions_BT: Positions; 0, 1, 2, ... when `None`.
+            depth: Layers to run; all when `None`.
+
+        Returns:
+            Hidden states after the final norm; those that enter layer `depth`, not normalised,
+            when the pass was cut short. Gradients flow.
+        """
+        arguments = self._mask_arguments(x_BTD, mask_BTT, positions_BT)
+        if depth is not None and depth < self.num_layers:
+            return self._run_first(x_BTD, depth, arguments)
+        output = self._run(x_BTD, **arguments)
+        hidden_BTD: Tensor = output.last_hidden_state
+        return hidden_BTD
+
+    def _run_first(
+        self, x_BTD: Float[Tensor, "B T D"], depth: int, arguments: dict[str, Any]
+    ) -> Float[Tensor, "B T D"]:
+        """What enters layer `depth`; neither it nor those above it are run."""
+        heard: list[Tensor] = []
+
+        def stop(_: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
+            heard.append(inputs[0] if inputs else options["hidden_states"])
+            raise LayerReached
+
+        handle = self._layers()[depth].register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            self._run(x_BTD, **arguments)
+        except LayerReached:
+            pass
+        finally:
+            handle.remove()
+        return heard[0]
+
+    def _layers(self) -> nn.ModuleList:
+        """The layers of the transformer, from the first on."""
+        for part in self.module.modules():
+            if isinstance(part, nn.ModuleList) and len(part) == self.num_layers:
+                return part
+        raise ModelError(f"{self.name}: its {self.num_layers} layers are not in one list")
+
+    def attention(
+        self,
+        x_BTD: Float[Tensor, "B T D"],
+        mask_BTT: Bool[Tensor, "B T T"] | None,
+        positions_BT: Int[Tensor, "B T"] | None,
+        layer: int,
+    ) -> AttentionState:
+        """Queries and keys of one layer; the layers above it are not run.
+
+        Args:
+            x_BTD: Embeddings at input scale.
+            mask_BTT: As for `forward`; it shapes what reaches the layer.
+            positions_BT: As for `forward`.
+            layer: From 0.
+
+        Returns:
+            The states of that layer. Gradients flow.
+        """
+        if not 0 <= layer < self.num_layers:
+            raise ConfigError(f"layer: expected 0..{self.num_layers - 1}, got {layer}")
+        with record_attention(stop_layer=layer) as recorder:
+            self._run(x_BTD, **self._mask_arguments(x_BTD, mask_BTT, positions_BT))
+        return recorder.states[layer]
+
+    def logits(self, hidden_BTD: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
+        """Next-token scores of hidden states, scaled and capped as the architecture does."""
+        logits_BTV: Tensor = self.module.get_output_embeddings()(hidden_BTD.to(self.dtype))
+        factor = getattr(self.module, "logit_scale", None)
+        divisor = getattr(self._config, "logits_scaling", None)
+        cap = getattr(self._config, "final_logit_softcapping", None)
+        if factor is not None:
+            logits_BTV = logits_BTV * factor
+        if divisor is not None:
+            logits_BTV = logits_BTV / divisor
+        if cap is not None:
+            logits_BTV = torch.tanh(logits_BTV / cap) * cap
+        return logits_BTV
+
+    def native_logits(self, ids_BT: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+        """What the model computes on its own, with its own attention. A yardstick, and slow."""
+        self.module.set_attn_implementation("eager")
+        try:
+            logits_BTV: Tensor = self.module(input_ids=ids_BT, use_cache=False).logits
+        finally:
+            self.module.set_attn_implementation(ATTENTION_NAME)
+        return logits_BTV
+
+    def step(self, x_BTD: Float[Tensor, "1 T D"], cache: Any) -> tuple[Float[Tensor, " V"], Any]:
+        """Scores of the token after `x_BTD`, which follows what is in the cache.
+
+        Args:
+            x_BTD: New items, at input scale.
+            cache: What the last step returned, or `None` to begin; it grows in place.
+
+        Returns:
+            `(logits_V, cache)`.
+        """
+        output = self._run(x_BTD, use_cache=True, past_key_values=cache)
+        return self.logits(output.last_hidden_state[:, -1:])[0, 0], output.past_key_values
+
+    def generate(
+        self,
+        x_TD: Float[Tensor, "T D"],
+        max_new_tokens: int,
+        stop_ids: Collection[int] = (),
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> Iterator[Chosen]:
+        """Tokens that follow a prefix of embeddings, one at a time, with their probabilities.
+
+        Args:
+            x_TD: The prefix, at input scale.
+            max_new_tokens: Stop after so many.
+            stop_ids: Ids that end the generation; they are not yielded.
+            temperature: 0 takes the likeliest token, larger values sample.
+            seed: Of the sampling.
+
+        Raises:
+            ConfigError: An option is out of range, or the model has no room for so many tokens.
+        """
+        choice = Choice(max_new_tokens, frozenset(stop_ids), temperature, seed)
+        prompt_len, room = x_TD.shape[0], self.max_positions
+        if prompt_len == 0 or prompt_len + max_new_tokens > room:
+            raise ConfigError(
+                f"expected a prompt and an answer of up to {room} positions, got {prompt_len} and "
+                f"{max_new_tokens} new tokens; lower the budget or max_new_tokens"
+            )
+        return stream_tokens(self.step, self._embed_one, x_TD[None], choice)
+
+    def _embed_one(self, token_id: int) -> Float[Tensor, "1 1 D"]:
+        return self.embed(torch.tensor([[token_id]], device=self.device))
+
+    def _run(self, x_BTD: Tensor, **arguments: Any) -> Any:
+        arguments = {"use_cache": False, **arguments}
+        return self.module.get_decoder()(inputs_embeds=x_BTD.to(self.dtype), **arguments)
+
+    def _mask_arguments(
+        self, x_BTD: Tensor, mask_BTT: Tensor | None, positions_BT: Tensor | None
+    ) -> dict[str, Any]:
+        if mask_BTT is None and positions_BT is None:
+            return {}
+        batch, length, _ = x_BTD.shape
+        if mask_BTT is None:
+            mask_BTT = torch.ones(1, length, length, dtype=torch.bool, device=x_BTD.device).tril()
+        if positions_BT is None:
+            positions_BT = torch.arange(length, device=x_BTD.device)[None]
+        positions_BT = positions_BT.expand(batch, length)
+        masks = masks_by_layer_type(
+            self._config, mask_BTT.expand(batch, length, length), positions_BT
+        )
+        return {"attention_mask": masks, "position_ids": positions_BT}
+
+    @torch.no_grad()
+    def _hear_attention(self) -> AttentionState:
+        """Run two tokens and hear every layer; the states of the first."""
+        x_BTD = self.embed(torch.tensor([[0, 1]], device=self.device))
+        with record_attention(stop_layer=None) as recorder:
+            self.forward(x_BTD)
+        if set(recorder.states) != set(range(self.num_layers)):
+            raise ModelError(
+                f"of its {self.num_layers} layers, {len(recorder.states)} call transformers' "
+                "attention interface; expected all"
+            )
+        shapes = {(s.queries_BHTd.shape, s.keys_BGTd.shape) for s in recorder.states.values()}
+        if len(shapes) > 1:
+            raise ModelError("its layers differ in heads or head width; expected all alike")
+        return recorder.states[0]
+
+    @torch.no_grad()
+    def _measure_embedding_scale(self) -> float:
+        """Root mean square over all entries of all token embeddings."""
+        vocabulary = torch.arange(len(self.module.get_input_embeddings().weight))
+        squares = [
+            self.embed(ids[None].to(self.device))[0].double().square().mean(-1)
+            for ids in torch.split(vocabulary, 8192)
+        ]
+        return float(torch.cat(squares).mean().sqrt())
+
+    def _guarded(self, trial: Callable[[], Any]) -> Any:
+        """Run `trial`; whatever fails in foreign code becomes a `ModelError`."""
+        label = f"{self.name} ({type(self.module).__name__})"
+        try:
+            return trial()
+        except ModelError as error:
+            raise ModelError(f"{label} cannot be used: {error}") from error
+        except Exception as error:
+            raise ModelError(
+                f"{label} cannot be used: it does not run on embeddings: {first_line(error)}"
+            ) from error

@@ -1,0 +1,1 @@
+"""Hits and a question to an answer with citations."""

@@ -1,0 +1,353 @@
+"""The retriever: a store and a question in, the few nodes that matter out.
+
+Lets a strategy find them, and fits the best into a budget, in time order. Reads a store and never
+writes; does not know what is done with what it returns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+
+from lmos.errors import ConfigError
+from lmos.model.base import BaseModel
+from lmos.nodes import Hit, Node, NodeId, ScoreParts, Source, Span, Step
+from lmos.search.passages import passage_of
+from lmos.search.scorers import SCORERS, AbstractScorer, Query
+from lmos.search.strategies import STRATEGIES, Kept, LevelTrace, Search
+from lmos.store import AbstractStore
+from lmos.tree.excerpts import read_excerpt
+from lmos.tree.keys import query_room
+
+_READ_NODES = 16
+_WORD_BYTES = 48
+"""How much of a word that a node was cut from is read along; longer ones stay cut."""
+
+
+@dataclass(frozen=True)
+class RetrievalConfig:
+    """How to walk and how much to return.
+
+    Attributes:
+        strategy: `tree`: from the roots down. `flat`: every node of the wanted level is scored.
+            `index`: those that an index over the keys of the wanted level finds; needs faiss.
+            `hybrid`: from the roots down, and to leaves that share words with the question.
+        scorer: `cached` or `paper`.
+        top_c: Nodes kept at each level for each retrieval token.
+        beam: Nodes kept at each level in all, if that is more.
+        max_found: Of the wanted level the beam keeps no more than that: far more than are read.
+        lexical_weight: Of shared words beside the attention, with `hybrid`; 0 is attention alone.
+        level: Granularity: 0 opens the best nodes down to their text; 1 and above stop at
+            embeddings of that level.
+        budget: Most positions that the result may take: tokens of text plus embeddings.
+        max_texts: Most nodes that are opened to text.
+        text_mass: Nodes are opened to text, best first, until their weights, normalised over the
+            kept, reach this share of all: one where one stands out, many where many matter alike.
+        max_embeddings: Most of the others that stay embeddings, when `level` is 0.
+        margin: Neighbours on each side into which the sentences of an opened node are followed, so
+            that one that was cut is read whole. With 0 only its words are whole.
+        since: Earliest time of a source, in seconds since the epoch; `None` for any.
+        until: Sources of this time and later are left out. One without a time is left out by
+            either limit.
+        where: Labels that a source must have, with these values.
+    """
+
+    strategy: str = "hybrid"
+    scorer: str = "cached"
+    top_c: int = 16
+    beam: int = 1024
+    max_found: int = 256
+    lexical_weight: float = 1.0
+    level: int = 0
+    budget: int = 384
+    max_texts: int = 5
+    text_mass: float = 1.0
+    max_embeddings: int = 0
+    margin: int = 1
+    since: float | None = None
+    until: float | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise ConfigError(
+                f"strategy: expected {' or '.join(STRATEGIES)}, got {self.strategy!r}"
+            )
+        if self.scorer not in SCORERS:
+            raise ConfigError(f"scorer: expected {' or '.join(SCORERS)}, got {self.scorer!r}")
+        if self.strategy == "index" and self.scorer != "cached":
+            raise ConfigError(f"strategy index: expected the scorer cached, got {self.scorer!r}")
+        for name, least in (
+            ("top_c", 1),
+            ("beam", 0),
+            ("max_found", 0),
+            ("level", 0),
+            ("budget", 1),
+            ("max_texts", 0),
+            ("max_embeddings", 0),
+            ("margin", 0),
+        ):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if not 0 <= self.lexical_weight < math.inf:
+            raise ConfigError(
+                f"lexical_weight: expected a number of at least 0, got {self.lexical_weight}"
+            )
+        if not 0 < self.text_mass <= 1:
+            raise ConfigError(
+                f"text_mass: expected a share above 0 and up to 1, got {self.text_mass}"
+            )
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ConfigError(f"until: expected a time after {self.since:g}, got {self.until:g}")
+
+    def admits(self, source: Source) -> bool:
+        """Whether the walk may enter the tree of a source."""
+        if any(source.metadata.get(key) != value for key, value in self.where.items()):
+            return False
+        if source.time is None:
+            return self.since is None and self.until is None
+        is_too_early = self.since is not None and source.time < self.since
+        is_too_late = self.until is not None and source.time >= self.until
+        return not is_too_early and not is_too_late
+
+    def admitted_ids(self, store: AbstractStore) -> frozenset[int] | None:
+        """Sources whose trees the walk may enter; `None` for all."""
+        if self.since is None and self.until is None and not self.where:
+            return None
+        return frozenset(source.source_id for source in store.sources() if self.admits(source))
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """What a question found.
+
+    Attributes:
+        hits: In time order: by the time of the source, then by place in it.
+        walk: One entry a level.
+    """
+
+    hits: tuple[Hit, ...]
+    walk: tuple[LevelTrace, ...]
+
+
+class _Candidate(NamedTuple):
+    """A node that was kept; sorts best first."""
+
+    minus_score: float
+    id: NodeId
+    place: int = 0
+    kept: Kept | None = None
+
+    @property
+    def path(self) -> tuple[Step, ...]:
+        """The way to it, if it was walked to."""
+        return () if self.kept is None else self.kept.path(self.place)
+
+    @property
+    def parts(self) -> ScoreParts | None:
+        """What its score comes from, if it is joined from two."""
+        return None if self.kept is None or not self.kept.parts else self.kept.parts[self.place]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """A node that is returned, and what it is opened to."""
+
+    candidate: _Candidate
+    source: Source
+    node: Node
+    byte_span: Span
+    is_text: bool
+
+    def holds(self, source: Source, span: Span) -> bool:
+        """Whether this is text, and a span of a source is part of it."""
+        is_same = self.is_text and self.source.source_id == source.source_id
+        return is_same and self.byte_span.start <= span.start and span.stop <= self.byte_span.stop
+
+
+class Retriever:
+    """Finds the nodes of a store that a question needs.
+
+    Args:
+        model: Base model and adapter, the ones that wrote the store.
+        config: How to walk.
+
+    Deterministic: the same store, model and question give the same result.
+    """
+
+    def __init__(self, model: BaseModel, config: RetrievalConfig) -> None:
+        self._model = model
+        self._config = config
+
+    def retrieve(
+        self,
+        store: AbstractStore,
+        question_ids: Sequence[int],
+        lead_ids: Sequence[int] = (),
+    ) -> Retrieval:
+        """Find what a question needs.
+
+        Args:
+            store: Not changed.
+            question_ids: Token ids of the question.
+            lead_ids: Those of the question behind what led to it, to search with as well: "and
+                when?" means little alone. Its first tokens are left out if it is too long.
+
+        Raises:
+            QueryError: The question is empty or too long.
+            ConfigError: The wanted level is above the store's highest.
+        """
+        self._require_level(store)
+        with store.snapshot():
+            query = self.prepare(store, question_ids)
+            if lead_ids:
+                lead = self.prepare(store, lead_ids[-query_room(self._model) :])
+                query = Query(torch.cat([query.state, lead.state]))
+            return self.search(store, query, self._model.decode(lead_ids or question_ids))
+
+    @torch.no_grad()
+    def prepare(self, store: AbstractStore, question_ids: Sequence[int]) -> Query:
+        """Run the question through the model, once for any number of searches.
+
+        Raises:
+            QueryError: The question is empty or too long.
+        """
+        return self._scorer(store).prepare(question_ids)
+
+    @torch.no_grad()
+    def search(self, store: AbstractStore, query: Query, question: str = "") -> Retrieval:
+        """Find what a prepared question needs; all of it sees one commit.
+
+        Args:
+            store: Not changed.
+            query: From `prepare`.
+            question: Whose words to look for; without, `hybrid` is `tree`.
+
+        Raises:
+            ConfigError: The wanted level is above the store's highest.
+        """
+        target, config = self._require_level(store), self._config
+        scorer = self._scorer(store)
+        with store.snapshot():
+            search = Search(
+                store,
+                lambda ids: scorer.score(query, store, ids),
+                query.state,
+                target,
+                config.top_c,
+                config.beam,
+                config.max_found,
+                config.admitted_ids(store),
+                question,
+                config.lexical_weight,
+            )
+            levels = list(STRATEGIES[config.strategy](search))
+            candidates = sorted(
+                _Candidate(-score, node_id, place, kept)
+                for kept in levels
+                if kept.ids.rows[0, 1] <= target
+                for place, (node_id, score) in enumerate(zip(kept.ids, kept.scores, strict=True))
+            )
+            return Retrieval(self._hits(store, candidates), tuple(kept.trace for kept in levels))
+
+    def open(self, store: AbstractStore, ranked: Iterable[tuple[NodeId, float]]) -> tuple[Hit, ...]:
+        """Open nodes that another search found and scored, as a walk opens its own."""
+        return self._hits(store, sorted(_Candidate(-score, node_id) for node_id, score in ranked))
+
+    def _scorer(self, store: AbstractStore) -> AbstractScorer:
+        return SCORERS[self._config.scorer](self._model, store.manifest.scoring_layer)
+
+    def _require_level(self, store: AbstractStore) -> int:
+        target, highest = max(1, self._config.level), store.manifest.num_levels
+        if target > highest:
+            raise ConfigError(f"level: expected 0..{highest} for this store, got {target}")
+        return target
+
+    def _hits(self, store: AbstractStore, candidates: Sequence[_Candidate]) -> tuple[Hit, ...]:
+        """Fit what was kept into the budget, best first, then put it in time order."""
+        weights_N = torch.tensor([-found.minus_score for found in candidates]).softmax(0)
+        is_enough = (weights_N.cumsum(0) - weights_N >= self._config.text_mass).tolist()
+        budget = self._config.budget
+        chosen: list[_Chosen] = []
+        num_texts = num_embeddings = 0
+        for (candidate, node), is_rest in zip(
+            _iter_nodes(store, candidates), is_enough, strict=False
+        ):
+            source = store.source_by_id(node.id.source_id)
+            is_text = self._config.level == 0 and num_texts < self._config.max_texts and not is_rest
+            span, cost = node.byte_span, 1
+            if is_text:
+                span, cost = self._opened(store, source, node)
+                if any(text.holds(source, span) for text in chosen):
+                    continue
+                if cost > budget:
+                    is_text, span, cost = False, node.byte_span, 1
+            if cost > budget:
+                break
+            if self._config.level == 0 and not is_text:
+                if num_embeddings == self._config.max_embeddings:
+                    break
+                num_embeddings += 1
+            budget -= cost
+            num_texts += is_text
+            chosen.append(_Chosen(candidate, source, node, span, is_text))
+        return _in_time_order(chosen)
+
+    def _opened(self, store: AbstractStore, source: Source, node: Node) -> tuple[Span, int]:
+        """The text of a level-1 node, its words or its sentences whole, and its tokens."""
+        margin, last = self._config.margin, source.level_counts[0] - 1
+        ends = [max(0, node.id.index - margin), min(last, node.id.index + margin)]
+        first_node, last_node = store.nodes([node.id._replace(index=index) for index in ends])
+        near = Span(first_node.byte_span.start, last_node.byte_span.stop)
+        excerpt = read_excerpt(store, source, near, _WORD_BYTES)
+        widen = excerpt.sentences_around if margin else excerpt.words_around
+        span = widen(node.byte_span)
+        return span, self._model.format.passage_cost(passage_of(store, source, span))
+
+
+def _iter_nodes(
+    store: AbstractStore, candidates: Sequence[_Candidate]
+) -> Iterator[tuple[_Candidate, Node]]:
+    """Candidates with their nodes, read a few at a time: most are never asked for."""
+    for start in range(0, len(candidates), _READ_NODES):
+        some = candidates[start : start + _READ_NODES]
+        yield from zip(some, store.nodes([found.id for found in some]), strict=True)
+
+
+def _in_time_order(chosen: Sequence[_Chosen]) -> tuple[Hit, ...]:
+    """Hits by time; what two opened texts share is read once, with the first."""
+    scores = torch.tensor([-found.candidate.minus_score for found in chosen])
+    rows = sorted(
+        zip(chosen, scores.softmax(0).tolist(), strict=True),
+        key=lambda row: (
+            row[0].source.time or 0.0,
+            row[0].source.source_id,
+            row[0].byte_span.start,
+            not row[0].is_text,
+        ),
+    )
+    hits: list[Hit] = []
+    read_until: dict[int, int] = {}
+    for found, weight in rows:
+        start, stop = found.byte_span
+        if found.is_text:
+            start = max(start, read_until.get(found.source.source_id, 0))
+            stop = max(stop, start)
+            read_until[found.source.source_id] = stop
+        hits.append(
+            Hit(
+                source=found.source,
+                node=found.node,
+                byte_span=Span(start, stop),
+                is_text=found.is_text,
+                score=-found.candidate.minus_score,
+                weight=weight,
+                path=found.candidate.path,
+                parts=found.candidate.parts,
+            )
+        )
+    return tuple(hits)

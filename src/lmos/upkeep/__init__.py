@@ -1,0 +1,1 @@
+"""Whole stores cared for: repaired, encoded anew, kept equal to a folder, filled by many."""
