@@ -49,8 +49,8 @@ def surprise(model: BaseModel, ids_T: Int[Tensor, " T"]) -> Float[Tensor, " T"]:
 
     Source: EM-LLM, arXiv 2407.09450, surprise-based segmentation. Where we differ: there a span
     begins wherever surprise exceeds its running mean by some deviations; ours begin where it is
-    largest within reach (`tree.segments.peak_spans`), so that the ratio is met. There borders are then
-    moved to suit the similarity of keys; ours stay.
+    largest within reach (`tree.segments.peak_spans`), so that the ratio is met. There borders are
+    then moved to suit the similarity of keys; ours stay.
 
     Returns:
         Zero for the first token, which nothing comes before.
