@@ -742,12 +742,17 @@ def test_a_device_that_is_not_there_is_refused(llama_folder: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::lmos.session.UntrainedWarning")
 def test_a_model_computes_with_the_dtype_that_was_asked_for(
-    llama_folder: Path, tmp_path: Path
+    llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half = load_model(str(llama_folder), dtype="bfloat16")
     half.save_pretrained(tmp_path / "half")
     assert half.dtype == torch.bfloat16
-    assert load_model(str(tmp_path / "half"), dtype="auto").dtype == torch.bfloat16
-    assert load_model(str(tmp_path / "half")).dtype == torch.float32
+    assert load_model(str(tmp_path / "half"), dtype="float32").dtype == torch.float32
+    assert load_model(str(llama_folder)).dtype == torch.float32
+    capabilities = {"avx512_bf16": True}
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: capabilities)
+    assert load_model(str(tmp_path / "half"), device="cpu").dtype == torch.bfloat16
+    capabilities.clear()
+    assert load_model(str(tmp_path / "half"), device="cpu").dtype == torch.float32
     with pytest.raises(ConfigError, match="expected one of float32, bfloat16, auto, got 'int8'"):
         load_model(str(llama_folder), dtype="int8")

@@ -107,7 +107,8 @@ def iter_rows(
 def answer_losses(model: Any, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Of every token that is said: its loss, whether it is the likeliest, its question's number."""
     ids_BT, mask_BTT, places_BT, is_said_BT = tensors(rows)
-    mask_B1TT = torch.zeros(mask_BTT.shape).masked_fill_(~mask_BTT, -1e9)[:, None]
+    dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
+    mask_B1TT = torch.zeros(mask_BTT.shape, dtype=dtype).masked_fill_(~mask_BTT, -1e9)[:, None]
     hidden_BTD = (
         model.get_base_model()
         .model(input_ids=ids_BT, attention_mask=mask_B1TT, position_ids=places_BT, use_cache=False)
@@ -180,7 +181,7 @@ def main(
     state = torch.load(state_path, weights_only=False) if state_path.is_file() else None
     tokenizer = AutoTokenizer.from_pretrained(base)
     module: Any = AutoModelForCausalLM.from_pretrained(
-        base, dtype=torch.float32, attn_implementation="eager"
+        base, dtype=torch.float32, attn_implementation="sdpa"
     )
     if state is None and start is None:
         options = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")

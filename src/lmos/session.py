@@ -19,6 +19,7 @@ import torch
 
 from lmos.errors import ConfigError, DataError, ModelError, QueryError
 from lmos.model.base import BaseModel
+from lmos.model.devices import best_device
 from lmos.model.formats import Turn, leans
 from lmos.model.released import DEFAULT_MODEL, is_known, shipped_adapter
 from lmos.nodes import Source, Span
@@ -57,7 +58,7 @@ def load_model(
     *,
     reader: str | None = None,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     trust_remote_code: bool = False,
 ) -> BaseModel:
     """Load a model that lmos knows by name, a folder, a GGUF file or a model of the Hub.
@@ -69,9 +70,9 @@ def load_model(
         reader: Folder of LoRA weights for answering, in peft's format; by default those that ship
             for the model, and `none` for the model as it is.
         device: Where to compute, as torch names it; `auto` is a GPU if torch sees one.
-        dtype: Of the weights while it computes: `float32`, `bfloat16`, or `auto` for the one that
-            they were saved in. A store may be used with one and the other: its vectors differ
-            by less than `Session.verify` allows.
+        dtype: Of the weights while it computes: `float32`, `bfloat16`, or `auto` for what they were
+            saved in where the device is fast with that, else `float32`. A store may be used with
+            one and the other: its vectors differ by less than `Session.verify` allows.
         trust_remote_code: Run Python code that comes with the model.
 
     Warns:
@@ -84,7 +85,7 @@ def load_model(
     if dtype not in DTYPES:
         raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = best_device()
     if name == DEFAULT_MODEL and not is_known(name):
         raise ModelError(f"the model {name} is not part of this installation; install lmos again")
     model = BaseModel.from_pretrained(

@@ -55,7 +55,7 @@ class ModelChoice:
     adapter: str | None
     trust_remote_code: bool
     device: str = "auto"
-    dtype: str = "float32"
+    dtype: str = "auto"
     reader: str | None = None
 
     @property
@@ -155,10 +155,10 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         group="Model",
         is_rare=True,
         type=click.Choice(["float32", "bfloat16", "auto"]),
-        default="float32",
+        default="auto",
         show_default=True,
         help="The type of the weights while the model computes; auto is the one they were "
-        "saved in.",
+        "saved in where the device is fast with it, else float32.",
     )
     @functools.wraps(command)
     def with_model(

@@ -25,6 +25,7 @@ from lmos.errors import ConfigError, ModelError
 from lmos.model.adapter import Adapter, AdapterConfig, has_adapter
 from lmos.model.attention import ATTENTION_NAME
 from lmos.model.confidence import CALIBRATION_FILE, Calibration
+from lmos.model.devices import best_dtype
 from lmos.model.fingerprint import hash_tensors
 from lmos.model.formats import AbstractFormat, BareFormat, PromptFormat
 from lmos.model.heads import HeadsConfig
@@ -100,8 +101,8 @@ class BaseModel(Transformer):
                 with LoRA weights, which names its base model.
             adapter: Folder of the adapter; by default the model's own folder, if it has one.
             device: Where to compute; the CPU by default.
-            dtype: Of the weights, `auto` for the one they were saved in; the adapter stays in
-                float32.
+            dtype: Of the weights; `auto` is what they were saved in where the device is fast with
+                that, else float32. The adapter stays in float32.
             trust_remote_code: Run Python code that comes with the model.
             device_map: Which part computes where, as transformers takes it; instead of `device`.
             revision: Branch, tag or commit of the model on the Hub.
@@ -132,6 +133,8 @@ class BaseModel(Transformer):
         with _quiet():
             config = _load_config(name, options)
             tokenizer = _load_tokenizer(name, options)
+            if dtype == "auto":
+                dtype = best_dtype(config.dtype, "cuda" if device_map else device or "cpu")
             module = _load_module(name, config, dtype, options | {"device_map": device_map})
         if device_map is None:
             module = _move(module, device or "cpu")
@@ -588,9 +591,7 @@ def _load_tokenizer(name: str, options: Mapping[str, Any]) -> Any:
     return tokenizer
 
 
-def _load_module(
-    name: str, config: Any, dtype: torch.dtype | Literal["auto"], options: Mapping[str, Any]
-) -> Any:
+def _load_module(name: str, config: Any, dtype: torch.dtype, options: Mapping[str, Any]) -> Any:
     module: Any
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(

@@ -15,6 +15,8 @@ from lmos.errors import ModelError
 
 _NUM_TOKENS = 6
 _HIDDEN_ITEM = 2
+_HALF_TOLERANCE = 0.15
+"""Two ways to compute the same in 16 bits were up to 0.05 apart, something else is 1 and more."""
 
 
 @runtime_checkable
@@ -23,6 +25,8 @@ class Checkable(Protocol):
 
     @property
     def num_layers(self) -> int: ...
+    @property
+    def vocab_size(self) -> int: ...
     @property
     def device(self) -> torch.device: ...
     @property
@@ -51,11 +55,15 @@ def check_model(model: Checkable) -> None:
     Raises:
         ModelError: Masks leak, positions are ignored, or logits differ from the model's own.
     """
-    ids_BT = torch.arange(1, _NUM_TOKENS + 1, device=model.device)[None]
+    # From all over the vocabulary: it begins or ends with control tokens, among which some models
+    # are so far from anything they know that rounding alone changes what they say.
+    steps_T = torch.arange(1, _NUM_TOKENS + 1, device=model.device)
+    ids_BT = (steps_T * model.vocab_size).div(_NUM_TOKENS + 2, rounding_mode="floor")[None]
     x_BTD = model.embed(ids_BT)
-    tolerance = 1e-3 if model.dtype in (torch.float32, torch.float64) else 5e-2
+    is_exact = model.dtype in (torch.float32, torch.float64)
+    tolerance = 1e-3 if is_exact else _HALF_TOLERANCE
     own_TV = model.native_logits(ids_BT)[0].float()
-    plain_TD = _check_masks(model, x_BTD, tolerance)
+    plain_TD = _check_masks(model, x_BTD, 1e-3 if is_exact else 5e-2)
     if _distance(own_TV, model.logits(plain_TD[None])[0].float()) > tolerance:
         raise ModelError("it computes something that lmos does not: its own logits differ")
     _, cache = model.step(x_BTD[:, :-1], None)
