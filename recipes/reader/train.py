@@ -22,19 +22,29 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from lmos.model.formats import PromptFormat
 from lmos.training.questions import read_fairytaleqa, read_squad
 from lmos.training.words import WordBank
+from recipes.reader.changes import Changes
+from recipes.reader.dated import Dated
 from recipes.reader.packing import Row, batches, pack, tensors
 from recipes.reader.samples import with_turns
 from recipes.reader.sources import Babi, Draw, Facts, Notes, Passages, Stories, read_notes
+from recipes.reader.tables import Tables
+from recipes.reader.told import FOLDER, Told
 from recipes.reader.values import Values
 
 SHARES = {
-    "squad": 0.31,
-    "fairytale": 0.06,
-    "notes": 0.33,
-    "facts": 0.08,
-    "values": 0.06,
-    "stories": 0.09,
-    "babi": 0.07,
+    "squad": 0.21,
+    "fairytale": 0.03,
+    "notes": 0.26,
+    "facts": 0.04,
+    "values": 0.03,
+    "stories": 0.04,
+    "babi": 0.03,
+    "changes": 0.10,
+    "tables": 0.06,
+    "dated": 0.06,
+    "negations": 0.04,
+    "told": 0.05,
+    "tongues": 0.05,
 }
 TURN_SHARE = 0.08
 MAX_LEN = 640
@@ -81,12 +91,27 @@ def sources(data: Path, notes: Path, *, held_out: bool) -> dict[str, Draw]:
         "facts": Facts(words).draw,
         "stories": Stories(words).draw,
         "values": Values(words).draw,
+        "changes": Changes().draw,
+        "tables": Tables().draw,
+        "dated": Dated().draw,
+        **{kind: Told(paths, kind).draw for kind, paths in _told().items() if paths},
     }
     if rows := read_notes(notes, held_out=held_out):
         found["notes"] = Notes(rows).draw
     if not held_out:
         found["babi"] = Babi(data / "babi").draw
     return found
+
+
+def _told() -> dict[str, list[Path]]:
+    """Written blocks: negations, other English ones, those of other languages."""
+    english = ("copying", "lists", "statements")
+    files = sorted(FOLDER.glob("*.txt"))
+    return {
+        "negations": [each for each in files if each.stem == "negations"],
+        "told": [each for each in files if each.stem in english],
+        "tongues": [each for each in files if each.stem not in (*english, "negations")],
+    }
 
 
 def iter_rows(
