@@ -32,16 +32,16 @@ from recipes.reader.told import FOLDER, Told
 from recipes.reader.values import Values
 
 SHARES = {
-    "squad": 0.21,
+    "squad": 0.27,
     "fairytale": 0.03,
-    "notes": 0.26,
+    "notes": 0.24,
     "facts": 0.04,
     "values": 0.03,
     "stories": 0.04,
     "babi": 0.03,
-    "changes": 0.10,
-    "tables": 0.06,
-    "dated": 0.06,
+    "changes": 0.09,
+    "tables": 0.05,
+    "dated": 0.05,
     "negations": 0.04,
     "told": 0.05,
     "tongues": 0.05,
