@@ -37,6 +37,7 @@ _MAKERS: dict[str, names.Make] = {
     "mo": names.month,
     "w": names.weekday,
     "i": lambda rng: str(rng.randint(2, 95)),
+    "j": lambda rng: str(rng.randint(2, 28)),
     "y": lambda rng: str(rng.randint(1948, 2029)),
     "e": lambda rng: f"{rng.randint(2, 890)} {rng.choice(('€', 'euro', 'EUR'))}",
     "z": lambda rng: f"{rng.randint(6, 22)}:{rng.choice(('00', '15', '20', '30', '45'))}",
