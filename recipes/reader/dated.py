@@ -465,7 +465,7 @@ def _venue(rng: random.Random) -> str:
 
 
 def _device(rng: random.Random) -> str:
-    kind = "lawnmower|dishwasher|amplifier|boiler|camera|e-bike|telescope|oven|drone|pump|scanner|mixer"
+    kind = "lawnmower|dishwasher|amplifier|boiler|camera|e-bike|telescope|oven|drone|pump|mixer"
     return rng.choice(kind.split("|"))
 
 

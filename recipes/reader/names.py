@@ -212,7 +212,8 @@ def day_style(rng: random.Random) -> Callable[[datetime], str]:
     """A way to write days, the same for all days of a note."""
     style = rng.choice(
         (
-            "{d:%Y-%m-%d}", "{d.day} {m}", "{m} {d.day}", "{m} {d.day}, {d.year}", "{w} {d.day} {s}",
+            "{d:%Y-%m-%d}", "{d.day} {m}", "{m} {d.day}", "{m} {d.day}, {d.year}", 
+            "{w} {d.day} {s}",
             "{d:%d/%m/%Y}", "{d:%d.%m.%Y}", "{w}, {d.day} {m} {d.year}", "{s} {d.day}",
             "{d.day} {s} {d.year}", "{w3} {d.day} {s}", "{d:%d.%m.}", "{w}, {m} {d.day}",
         )

@@ -79,7 +79,8 @@ _ROOM = Column(
 _JOB = Column(
     ("Job", "Role", "Task", "Does"),
     _of(
-        "cook|treasurer|driver|first aid|music|cleaning|lights|tickets|sound|bar|press|tents|stage|catering|setup|cash desk"
+        "cook|treasurer|driver|first aid|music|cleaning|lights|tickets|"
+        "sound|bar|press|tents|stage|catering|setup|cash desk"
     ),
     ("What does {row} do?", "What is {row}'s job?", "Which task does {row} have?"),
     ("Who does {cell}?", "Who is down for {cell}?", "Whose job is {cell}?"),
@@ -105,7 +106,8 @@ _PAID = Column(
 _FOOD = Column(
     ("Food", "Brings", "Dish", "Buffet"),
     _of(
-        "noodle salad|plum cake|bread|cheese|olives|lemonade|crisps|soup|quiche|fruit|dumplings|hummus|rice salad|cookies|samosas|potato salad"
+        "noodle salad|plum cake|bread|cheese|olives|lemonade|"
+        "crisps|soup|quiche|fruit|dumplings|hummus|rice salad|cookies|samosas|potato salad"
     ),
     ("What does {row} bring?", "What is {row} bringing?"),
     ("Who brings the {cell}?", "Who is bringing {cell}?"),
@@ -124,9 +126,7 @@ _SIZE = Column(
 )
 _MAIL = Column(
     ("Mail", "E-mail", "email"),
-    lambda rng: (
-        f"{names.first_name(rng).lower()}.{names.digits(rng, 2)}@{rng.choice(('posteo.net', 'mail.example', 'club.example'))}"
-    ),
+    lambda rng: _mail(rng),
     ("What is {row}'s e-mail address?", "Where can I write to {row} by mail?"),
     ("Whose address is {cell}?",),
 )
@@ -262,9 +262,7 @@ _OWNER = Column(
 )
 _HOST = Column(
     ("Host", "Server", "Machine"),
-    lambda rng: (
-        f"{rng.choice(('ox', 'elm', 'lynx', 'wren', 'basil', 'node', 'kiln'))}-{rng.randint(1, 30):02}"
-    ),
+    lambda rng: _host(rng),
     ("Which host does {row} run on?", "Where does {row} run?"),
     ("What runs on {cell}?",),
 )
@@ -291,23 +289,29 @@ _LIMIT = Column(
 _SERVICES = (_PORT, _VERSION, _OWNER, _HOST, _STATE, _DUE, _LIMIT)
 
 
+def _mail(rng: random.Random) -> str:
+    host = rng.choice(("posteo.net", "mail.example", "club.example"))
+    return f"{names.first_name(rng).lower()}.{names.digits(rng, 2)}@{host}"
+
+
+def _host(rng: random.Random) -> str:
+    name = rng.choice(("ox", "elm", "lynx", "wren", "basil", "node", "kiln"))
+    return f"{name}-{rng.randint(1, 30):02}"
+
+
 def _thing(rng: random.Random) -> str:
     noun = rng.choice(
         "drill lamp kettle tent bolt hinge cable battery filter pump valve rope tarp jacket helmet "
-        "screw seal fan tray bracket sensor charger nozzle brush ladder chair shelf clamp fuse".split()
+        "screw seal fan tray bracket sensor charger nozzle brush ladder chair shelf clamp".split()
     )
     kind = rng.choice(
-        "small large spare old new blue red long short 12V steel brass outdoor folding cordless".split()
+        "small large spare old new blue red long short 12V steel brass folding cordless".split()
     )
     return noun if rng.random() < 0.3 else f"{kind} {noun}"
 
 
 def _trip(rng: random.Random) -> str:
-    return rng.choice(
-        (
-            f"{rng.choice(('IC', 'RE', 'ICE', 'bus', 'ferry', 'flight', 'tram'))} {names.digits(rng, rng.randint(1, 4))}",
-        )
-    )
+    return f"{rng.choice(('IC', 'RE', 'ICE', 'bus', 'ferry', 'tram'))} {names.digits(rng, 3)}"
 
 
 def _service(rng: random.Random) -> str:
