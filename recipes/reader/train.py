@@ -35,7 +35,7 @@ SHARES = {
     "squad": 0.27,
     "fairytale": 0.03,
     "notes": 0.24,
-    "facts": 0.04,
+    "facts": 0.03,
     "values": 0.03,
     "stories": 0.04,
     "babi": 0.03,
