@@ -35,14 +35,12 @@ from lmos.training.data import DataConfig, TrainingData, read_data
 from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.loop import LoopConfig, run_loop
 from lmos.training.objective import CompressionObjective
-from lmos.training.pretrain import PretrainObjective
-from lmos.training.train import BASE_MIXTURE
+from lmos.training.staying import Staying
 
 LOSSES = CompressionConfig(
     contexts=2, min_windows=4, max_windows=6, questions=12, readings=8, reconstructions=12
 )
 """A step that two cores take in about a second."""
-MIXTURE = replace(BASE_MIXTURE, batch_size=4)
 WARMUP_STEPS = 10
 
 
@@ -51,14 +49,12 @@ def train_row(base: str, data: TrainingData, row: Row, num_steps: int, seed: int
     model = BaseModel.from_pretrained(resolve_model(base))
     model.new_adapter(seed=seed, **row.adapter)
     align_scores(model, seed)
-    practice = PretrainObjective(model, data.passages, data.questions, MIXTURE, seed)
-    practice.curriculum.num_facts = MIXTURE.max_facts
     objective = CompressionObjective(
         model,
         make_manifest(model, row.ratios, **row.modes),
         ContextSampler(data.passages, data.questions),
         replace(LOSSES, **row.losses),
-        practice,
+        Staying(model, data.passages, seed),
         seed,
     )
     loop = LoopConfig(num_steps, warmup_steps=min(WARMUP_STEPS, num_steps), seed=seed)

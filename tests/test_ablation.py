@@ -31,7 +31,6 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
         ablation.LOSSES, min_windows=1, max_windows=1, questions=3, readings=1, reconstructions=1
     )
     monkeypatch.setattr(ablation, "LOSSES", replace(losses, contexts=1, distractors=1))
-    monkeypatch.setattr(ablation, "MIXTURE", replace(ablation.MIXTURE, batch_size=1, window=96))
 
 
 def weights(model: BaseModel) -> torch.Tensor:

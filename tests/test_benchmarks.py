@@ -21,7 +21,6 @@ from benchmarks.tallies import Tallies
 from benchmarks.ways import WAYS, Reader, tally_questions
 from building import prose
 from lmos.model.base import BaseModel
-from lmos.model.prompts import answer_text
 from lmos.nodes import Span
 from lmos.reading.generation import prompt_embeddings
 from lmos.search.retriever import RetrievalConfig, Retriever
@@ -159,7 +158,7 @@ def test_the_whole_context_is_every_byte_in_time_order(session: Session) -> None
 
 def test_the_loss_of_an_answer_is_that_of_its_tokens_one_by_one(session: Session) -> None:
     model, store = session.model, session.store
-    ids = [*model.encode(answer_text("4812")).ids, model.end_id]
+    ids = [*model.format.answer_ids("4812"), model.end_id]
     x_TD = prompt_embeddings(model, store, (), "Why?")
     losses = []
     with torch.no_grad():

@@ -12,11 +12,11 @@ from lmos.model.base import BaseModel
 from lmos.search.retriever import RetrievalConfig
 from lmos.session import Session, make_manifest
 from lmos.training.alignment import align_scores
-from lmos.training.config import CompressionConfig, PretrainConfig
+from lmos.training.config import CompressionConfig
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.objective import CompressionObjective
-from lmos.training.pretrain import PretrainObjective
+from lmos.training.staying import Staying
 from lmos.tree.borders import score_borders
 from lmos.tree.segments import SegmentConfig
 from second_device import second_device
@@ -51,11 +51,11 @@ def device() -> Iterator[str]:
 def loss_and_gradients(model: BaseModel) -> tuple[float, dict[str, torch.Tensor]]:
     """Of one batch of everything that `lmos train` learns."""
     passages = PassageSampler([Document("ferry.txt", PROSE)])
-    base = PretrainObjective(model, passages, [], PretrainConfig(batch_size=2, window=64), seed=0)
-    base.curriculum.num_facts = 2
     manifest = make_manifest(model, (8, 4), window=64)
     sampler = ContextSampler(passages, [])
-    objective = CompressionObjective(model, manifest, sampler, TINY, base, seed=0)
+    objective = CompressionObjective(
+        model, manifest, sampler, TINY, Staying(model, passages, 0), seed=0
+    )
     loss, _ = objective(0)
     torch.autograd.backward(loss)
     named = model.as_module().named_parameters()

@@ -118,8 +118,8 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         "--model",
         group="Model",
         metavar="MODEL",
-        help="smollm2-135m-instruct, lmos-small, a folder, a GGUF file, or a name on the Hugging "
-        "Face Hub.  [default: the store's own; for a new store the first]",
+        help="smollm2-135m-instruct, a folder, a GGUF file, or a name on the Hugging Face Hub.  "
+        "[default: the store's own; for a new store the first]",
     )
     @option(
         "--adapter",

@@ -1,75 +1,15 @@
-"""Sizes, shares and weights of a step, for pretraining and for compression.
+"""Sizes, shares and weights of a step.
 
 Knows numbers and their ranges; saved with what was trained.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from lmos.errors import ConfigError
-from lmos.training.settings import require_options
 
 _AT_LEAST_ONE = ("contexts", "min_windows", "questions", "readings", "reconstructions")
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """The mixture of one pretraining run. What the shares leave over is facts.
-
-    Attributes:
-        window: Tokens in a training sequence, filled with as many readings as fit.
-        batch_size: Sequences in a step; fewer or more where they are longer or shorter.
-        short_window: Tokens in a sequence while it copies or reads one fact alone.
-        long_windows: Tokens in the sequences of long readings, once there are `max_facts`.
-        long_share: Steps of such sequences.
-        text_share: Share of sequences of plain text.
-        copy_share: Share of copy sequences once facts have begun.
-        passage_share: Share of readings of real passages with their questions.
-        recall_share: Share of readings of key-value recall: facts of one relation, then the names
-            of each with what is told of it, without a question.
-        story_share: Share of readings of stories.
-        episode_share: Share of readings of in-context classification.
-        update_share: Share of facts' readings in which the fact changes later.
-        near_miss_share: Share of facts' readings with the same relation of others.
-        drill_share: Share of facts' readings whose facts are all of one or two relations.
-        noise_share: Share of short readings with running text between the sentences.
-        unknown_share: Share of readings whose fact is absent and whose answer says so.
-        facts_after: Accuracy on copied tokens at which facts begin.
-        advance_at: Accuracy of facts' answers at which the number of facts doubles.
-        max_facts: Facts in one context at the end of the curriculum; stories have twice as many
-            sentences and two more.
-    """
-
-    window: int = 256
-    batch_size: int = 32
-    short_window: int = 128
-    long_windows: tuple[int, ...] = (512, 1024)
-    long_share: float = 0.3
-    text_share: float = 0.04
-    copy_share: float = 0.05
-    passage_share: float = 0.03
-    recall_share: float = 0.1
-    story_share: float = 0.35
-    episode_share: float = 0.08
-    update_share: float = 0.1
-    near_miss_share: float = 0.3
-    drill_share: float = 0.5
-    noise_share: float = 0.6
-    unknown_share: float = 0.08
-    facts_after: float = 0.6
-    advance_at: float = 0.88
-    max_facts: int = 16
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            values = value if isinstance(value, tuple) else (value,)
-            least = 0 if isinstance(value, float) else 1
-            most = 1.0 if isinstance(value, float) else float("inf")
-            if not all(least <= each <= most for each in values):
-                raise ConfigError(f"{name}: expected {least} to {most:g}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +27,8 @@ class CompressionConfig:
         routing_weight: Of the InfoNCE loss of every level.
         answer_weight: Of the answers' loss.
         reconstruction_weight: Of the decoded tokens' loss.
-        base_weight: Of the base model's own tasks, so that they are not forgotten.
+        stay_weight: Of the divergence from the base model on plain text, so that what it can do is
+            not forgotten.
         distill_weight: Of the divergence from what the same model says to the full text, where a
             reading has the gold passage as embeddings; on top of the answers' weight.
         on_policy_share: Readings of just what the model's own scores bring up, by a flat scan over
@@ -113,7 +54,7 @@ class CompressionConfig:
     routing_weight: float = 1.0
     answer_weight: float = 0.3
     reconstruction_weight: float = 0.3
-    base_weight: float = 0.5
+    stay_weight: float = 0.1
     distill_weight: float = 0.0
     on_policy_share: float = 0.0
     miss_share: float = 0.12
@@ -134,21 +75,3 @@ class CompressionConfig:
                 f"max_windows: expected at least min_windows {self.min_windows}, "
                 f"got {self.max_windows}"
             )
-
-
-def read_mixture(path: Path) -> PretrainConfig:
-    """A mixture from a JSON file; what it leaves out has its default.
-
-    Raises:
-        ConfigError: The file cannot be read, or a value in it is not as expected.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"mixture: {path} cannot be read: {error}") from error
-    kinds = {name: type(value) for name, value in vars(PretrainConfig()).items()}
-    options = require_options(values, {**kinds, "long_windows": list}, str(path))
-    windows = options.get("long_windows", PretrainConfig.long_windows)
-    if not all(isinstance(window, int) for window in windows):
-        raise ConfigError(f"{path}: long_windows: expected whole numbers, got {windows!r}")
-    return PretrainConfig(**{**options, "long_windows": tuple(windows)})

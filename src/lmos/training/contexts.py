@@ -11,7 +11,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lmos.model.prompts import answer_through
 from lmos.nodes import Span
 from lmos.training.classification import make_episode
 from lmos.training.corpus import PassageSampler
@@ -184,9 +183,7 @@ class ContextSampler(AbstractSampler):
         hidden: list[Hidden] = []
         if rng.random() < _STORY_SHARE:
             story = make_story(rng, self._words, rng.randint(3, 20), num_questions // 2)
-            asked = [
-                (q.question, answer_through(q.steps, q.answer), q.relevant) for q in story.questions
-            ]
+            asked = [(q.question, q.answer, q.relevant) for q in story.questions]
             hidden.append(Hidden(story.sentences, tuple(asked)))
         if rng.random() < _EPISODE_SHARE:
             episode = make_episode(rng, self._words)

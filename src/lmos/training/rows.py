@@ -41,10 +41,6 @@ class Row:
         self.parts.append(list(ids))
         self.targets.extend(ids if is_target else [IGNORE] * len(ids))
 
-    def add_text(self, model: BaseModel, text: str, *, is_target: bool) -> None:
-        """Text, to be read or also to be said."""
-        self.add_ids(model.encode(text).ids, is_target=is_target)
-
     def end(self, model: BaseModel) -> None:
         """The end of what is to be said, if the model has a token for it."""
         if model.end_id is not None:

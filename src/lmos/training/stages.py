@@ -62,7 +62,6 @@ DEFAULT_STAGES = (
             distractors=3,
             answer_weight=1.0,
             reconstructions=8,
-            base_weight=1.5,
             embedding_share=0.1,
             on_policy_share=0.25,
         ),

@@ -15,26 +15,22 @@ import torch
 
 from lmos.errors import ConfigError, DataError
 from lmos.model.base import BaseModel
-from lmos.model.prompts import answer_text, question_after, question_before
+from lmos.model.formats import ReadPassage
 from lmos.model.released import resolve_model
 from lmos.session import DEFAULT_RATIOS, make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.checkpoint import write_folder
-from lmos.training.config import PretrainConfig
 from lmos.training.contexts import AbstractSampler, ContextSampler
 from lmos.training.curves import write_curves
 from lmos.training.data import DataConfig, TrainingData, describe, read_data
 from lmos.training.examples import Example, ExampleSampler, MixedSampler
 from lmos.training.loop import LoopConfig, Objective, Progress, run_loop
 from lmos.training.objective import CompressionObjective
-from lmos.training.pretrain import PretrainObjective
 from lmos.training.processes import Processes
 from lmos.training.runfolder import record_run, require_folder
 from lmos.training.stages import Stage, StageProgress
+from lmos.training.staying import Staying
 from lmos.tree.keys import query_room
-
-BASE_MIXTURE = PretrainConfig(batch_size=16, max_facts=4)
-"""What the base model goes on practising while it learns to compress and retrieve."""
 
 _MOST_IN_FULL = 100_000_000
 _DEFAULT_RANK = 16
@@ -52,7 +48,6 @@ class TrainConfig:
         lora_rank: Train LoRA weights of this rank beside a frozen base model.
         full: Train all weights. Where neither is asked for, models of up to 100 million parameters
             are trained in full, larger ones by LoRA of rank 16.
-        base_mixture: The base model's own tasks, kept up along the way.
         passage_share: Share of contexts made of real passages with questions.
         example_share: Share of contexts made of the user's own examples, where there are any; the
             passages are a share of the others.
@@ -66,7 +61,6 @@ class TrainConfig:
     loop: LoopConfig
     lora_rank: int | None = None
     full: bool = False
-    base_mixture: PretrainConfig = BASE_MIXTURE
     passage_share: float = 0.4
     example_share: float = 0.5
     scoring_layer: int | None = None
@@ -116,7 +110,6 @@ def train(
 
     def save() -> None:
         model.is_trained = True
-        model.adapter.names_steps = True
         write = model.save_adapter if model.has_lora else model.save_pretrained
         write_folder(out / "model", write)
 
@@ -172,16 +165,16 @@ def _model_to_train(config: TrainConfig, device: str | torch.device) -> BaseMode
 
 
 def _objective(model: BaseModel, data: TrainingData, config: TrainConfig) -> StagedObjective:
-    mixture, seed = config.base_mixture, config.loop.seed
-    base_objective = PretrainObjective(model, data.passages, data.questions, mixture, seed)
-    base_objective.curriculum.num_facts = mixture.max_facts
+    seed = config.loop.seed
+    stays = any(stage.objective.stay_weight for stage in config.stages)
+    staying = Staying(model, data.passages, seed) if stays else None
     manifest = make_manifest(model, DEFAULT_RATIOS)
     sampler: AbstractSampler = ContextSampler(data.passages, data.questions, config.passage_share)
     if data.examples:
         require_room(model, data.examples)
         sampler = MixedSampler(ExampleSampler(data.examples), sampler, config.example_share)
     objectives = [
-        CompressionObjective(model, manifest, sampler, stage.objective, base_objective, seed)
+        CompressionObjective(model, manifest, sampler, stage.objective, staying, seed)
         for stage in config.stages
     ]
     return StagedObjective(objectives, StageProgress(config.stages, config.loop.num_steps))
@@ -200,9 +193,11 @@ def require_room(model: BaseModel, examples: Sequence[Example]) -> None:
                 f"{example.place}: the question takes {question} tokens; {model.name} has room "
                 f"for {query_room(model)}"
             )
-        needed = "\n".join(example.context[index] for index in example.gold)
-        prompt = question_before(example.question) + needed + question_after(example.question)
-        length = len(model.encode(prompt + answer_text(example.answer)).ids)
+        needed = [ReadPassage(example.context[index]) for index in example.gold]
+        length = sum(map(len, model.format.passage_ids(needed)))
+        length += len(model.format.head_ids(example.question))
+        length += len(model.format.tail_ids(example.question))
+        length += len(model.format.answer_ids(example.answer)) + 1
         if length > model.max_positions:
             raise DataError(
                 f"{example.place}: the question, the passages that it needs and the answer take "

@@ -58,7 +58,7 @@ def calibrate(
 
     \b
     Example:
-      lmos calibrate runs/small/model --data texts/
+      lmos calibrate runs/mine/model --data texts/
 
     Asks it about texts that training left out, half of the questions without an answer there, and
     writes lmos_calibration.json beside the adapter. Weights stay as they are, and so do stores.

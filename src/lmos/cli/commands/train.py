@@ -16,7 +16,7 @@ from lmos.cli.show.trainings import data_options, rate_options, run_options, tra
     "--base",
     required=True,
     metavar="MODEL",
-    help="A shipped model, a folder, or a name on the Hugging Face Hub.",
+    help="smollm2-135m-instruct, a folder, a GGUF file, or a name on the Hugging Face Hub.",
 )
 @data_options
 @run_options
@@ -127,8 +127,8 @@ def train(
 
     \b
     Example:
-      lmos train --base runs/base/model --data texts/ --out runs/small
-      lmos train --base runs/base/model --data texts/ --out runs/small --resume
+      lmos train --base ./my-model --data texts/ --out runs/mine
+      lmos train --base ./my-model --data texts/ --out runs/mine --resume
     """
     if full and lora_rank is not None:
         raise click.UsageError("expected --full or --lora-rank, got both")
