@@ -22,19 +22,19 @@ from benchmarks.reading import is_read, is_right
 from benchmarks.report import save_json
 from benchmarks.stores import new_session
 from benchmarks.tallies import Tallies
-from benchmarks.variants import GROUPS, Row, choose_rows
+from benchmarks.variants import GROUPS, Variant, choose_rows
 from benchmarks.ways import Reader
 from lmos.model.base import BaseModel
 from lmos.model.released import DEFAULT_MODEL, resolve_model
 from lmos.search.retriever import RetrievalConfig
 from lmos.session import make_manifest
 from lmos.training.alignment import align_scores
-from lmos.training.config import CompressionConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler
 from lmos.training.data import DataConfig, TrainingData, read_data
 from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.loop import LoopConfig, run_loop
-from lmos.training.objective import CompressionObjective
+from lmos.training.losses import CompressionConfig
 from lmos.training.staying import Staying
 
 LOSSES = CompressionConfig(
@@ -44,7 +44,7 @@ LOSSES = CompressionConfig(
 WARMUP_STEPS = 10
 
 
-def train_row(base: str, data: TrainingData, row: Row, num_steps: int, seed: int) -> BaseModel:
+def train_row(base: str, data: TrainingData, row: Variant, num_steps: int, seed: int) -> BaseModel:
     """A fresh adapter on the base model, trained as the row says."""
     model = BaseModel.from_pretrained(resolve_model(base))
     model.new_adapter(seed=seed, **row.adapter)
@@ -72,7 +72,7 @@ class Exam:
     facts: int
     stores: int
 
-    def ask(self, model: BaseModel, row: Row, tallies: Tallies, seed: int) -> None:
+    def ask(self, model: BaseModel, row: Variant, tallies: Tallies, seed: int) -> None:
         """Exact match, and whether the fact was read, ranked first and kept at each level."""
         rng = random.Random(seed)
         config = RetrievalConfig(**row.walk)

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks import ablation
 from benchmarks.ablation import train_row
-from benchmarks.variants import GROUPS, Row, choose_rows, make_rows
+from benchmarks.variants import GROUPS, Variant, choose_rows, make_rows
 from building import prose
 from lmos.model.base import BaseModel
 from lmos.store.manifest import MASK_MODES, OUTPUT_MODES
@@ -22,7 +22,7 @@ from test_benchmarks import measured, model_folder
 __all__ = ["model_folder"]
 
 DATA = TrainingData(PassageSampler([Document("a", prose(3000))]))
-BASELINE = Row("baseline", "as it is")
+BASELINE = Variant("baseline", "as it is")
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_rows_have_every_choice_and_every_layer(tiny_llama: BaseModel) -> None:
 
 
 def test_a_training_follows_from_its_row(model_folder: Path) -> None:
-    def trained(row: Row) -> BaseModel:
+    def trained(row: Variant) -> BaseModel:
         return train_row(str(model_folder), DATA, row, 1, seed=0)
 
     first = weights(trained(BASELINE))

@@ -12,10 +12,10 @@ from lmos.model.base import BaseModel
 from lmos.search.retriever import RetrievalConfig
 from lmos.session import Session, make_manifest
 from lmos.training.alignment import align_scores
-from lmos.training.config import CompressionConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
-from lmos.training.objective import CompressionObjective
+from lmos.training.losses import CompressionConfig
 from lmos.training.staying import Staying
 from lmos.tree.borders import score_borders
 from lmos.tree.segments import SegmentConfig

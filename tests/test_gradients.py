@@ -14,10 +14,10 @@ from lmos.nodes import Span
 from lmos.session import make_manifest
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
-from lmos.training.config import CompressionConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
-from lmos.training.objective import CompressionObjective
+from lmos.training.losses import CompressionConfig
 from lmos.training.truncation import live_nodes, with_gradients
 from lmos.tree.builder import SourceText, TreeBuilder
 from lmos.tree.keys import query_vectors

@@ -13,11 +13,11 @@ from building import prose
 from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
 from lmos.session import make_manifest
-from lmos.training.config import CompressionConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.loop import LoopConfig, run_loop
-from lmos.training.objective import CompressionObjective
+from lmos.training.losses import CompressionConfig
 from lmos.training.optimizers import Rates
 from lmos.training.staying import Staying
 

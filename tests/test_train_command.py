@@ -240,7 +240,7 @@ def test_an_adapter_whose_base_model_has_gone_says_so(lora_run: Path, tmp_path: 
 def test_large_models_are_trained_by_lora_unless_told_otherwise(
     base: Path, data: Path, stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmos.training.train._MOST_IN_FULL", 1000)
+    monkeypatch.setattr("lmos.training.run._MOST_IN_FULL", 1000)
     command = ("train", "--base", base, "--data", data, "--stages", stages, "--steps", 1)
     output(*command, "--out", tmp_path / "lora")
     output(*command, "--out", tmp_path / "full", "--full")

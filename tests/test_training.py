@@ -12,13 +12,13 @@ from lmos.errors import DataError
 from lmos.model.base import BaseModel
 from lmos.session import make_manifest
 from lmos.training.alignment import align_scores
-from lmos.training.config import CompressionConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler, hide_facts, quote_questions
 from lmos.training.corpus import Document, PassageSampler, is_held_out, read_documents
 from lmos.training.data import DataConfig, read_data
 from lmos.training.facts import make_facts
 from lmos.training.families import HELD_OUT_FAMILIES, TRAINING_FAMILIES
-from lmos.training.objective import CompressionObjective
+from lmos.training.losses import CompressionConfig
 from lmos.training.questions import PassageQuestion, read_fairytaleqa, read_squad
 from lmos.training.routing import info_nce
 from lmos.training.staying import Staying

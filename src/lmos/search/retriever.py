@@ -15,7 +15,7 @@ import torch
 
 from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
-from lmos.nodes import Hit, Node, NodeId, ScoreParts, Source, Span, Step
+from lmos.nodes import Hit, Node, NodeId, ScoreParts, Source, Span, WalkStep
 from lmos.search.passages import passage_of
 from lmos.search.scorers import SCORERS, AbstractScorer, Query
 from lmos.search.strategies import STRATEGIES, Kept, LevelTrace, Search
@@ -143,7 +143,7 @@ class _Candidate(NamedTuple):
     kept: Kept | None = None
 
     @property
-    def path(self) -> tuple[Step, ...]:
+    def path(self) -> tuple[WalkStep, ...]:
         """The way to it, if it was walked to."""
         return () if self.kept is None else self.kept.path(self.place)
 

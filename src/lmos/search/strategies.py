@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmos.nodes import NodeId, NodeIds, ScoreParts, Step
+from lmos.nodes import NodeId, NodeIds, ScoreParts, WalkStep
 from lmos.search.lexicalhits import LexicalHits
 from lmos.search.scoring import select_nodes
 from lmos.search.vectorindex import KeyIndex
@@ -76,10 +76,10 @@ class Kept:
         lexical = None if self.parts is None else tuple(part.lexical for part in self.parts)
         return LevelTrace(pairs[0][0].level, self.num_candidates, pairs, lexical)
 
-    def path(self, place: int) -> tuple[Step, ...]:
+    def path(self, place: int) -> tuple[WalkStep, ...]:
         """The way to a node, itself last."""
         _, level, index = self.ids[place]
-        step = Step(level, index, self.scores[place])
+        step = WalkStep(level, index, self.scores[place])
         parent = int(self.parents[place])
         return (step,) if self.above is None or parent < 0 else (*self.above.path(parent), step)
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from lmos.model.base import BaseModel
 from lmos.model.formats import ReadPassage
 from lmos.model.prompts import UNKNOWN_ANSWER
-from lmos.training.config import CompressionConfig
 from lmos.training.contexts import Context, GoldQuestion
-from lmos.training.routing import Asked, LevelNodes
+from lmos.training.losses import CompressionConfig
+from lmos.training.routing import LevelNodes, NumberedQuestion
 from lmos.training.rows import Row, read_rows
 
 _MAX_GOLDS = 12
@@ -55,7 +55,7 @@ class Answering:
         contexts: Sequence[Context],
         vectors_QRK: Tensor,
         leaves: LevelNodes,
-        asked: Sequence[Asked],
+        asked: Sequence[NumberedQuestion],
     ) -> tuple[Tensor, dict[str, float]]:
         """Read what the model's own scores bring up, with the gold passage or without it."""
         answerable = [index for index, (_, question) in enumerate(asked) if question.answer]

@@ -136,9 +136,9 @@ def train(
     from lmos.training.data import DataConfig
     from lmos.training.loop import LoopConfig
     from lmos.training.optimizers import Rates
+    from lmos.training.run import TrainConfig
+    from lmos.training.run import train as run
     from lmos.training.stages import read_stages
-    from lmos.training.train import TrainConfig
-    from lmos.training.train import train as run
 
     loop = LoopConfig(
         num_steps=steps,

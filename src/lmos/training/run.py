@@ -1,7 +1,7 @@
-"""A training run: a base model and a data folder in, a model that compresses and retrieves out.
+"""The run of a training: a base model and a data folder in, a trained model's folder out.
 
 Puts model, data, stages and loop together. Knows where things lie; what is learned is in
-`objective`.
+`compression`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from lmos.model.released import resolve_model
 from lmos.session import DEFAULT_RATIOS, make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.checkpoint import write_folder
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import AbstractSampler, ContextSampler
 from lmos.training.curves import write_curves
 from lmos.training.data import DataConfig, TrainingData, describe, read_data
 from lmos.training.examples import Example, ExampleSampler, MixedSampler
 from lmos.training.loop import LoopConfig, Objective, Progress, run_loop
-from lmos.training.objective import CompressionObjective
 from lmos.training.processes import Processes
 from lmos.training.runfolder import record_run, require_folder
 from lmos.training.stages import Stage, StageProgress

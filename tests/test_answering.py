@@ -11,10 +11,10 @@ import torch
 from lmos.model.base import BaseModel
 from lmos.session import make_manifest
 from lmos.training.answering import choose_leaves
-from lmos.training.config import CompressionConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
-from lmos.training.objective import CompressionObjective
+from lmos.training.losses import CompressionConfig
 from lmos.training.rows import Row, read_rows
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 30

@@ -19,8 +19,8 @@ from lmos.model.base import BaseModel
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
 from lmos.training.answering import Answering
-from lmos.training.config import CompressionConfig
 from lmos.training.contexts import AbstractSampler, Context, GoldQuestion
+from lmos.training.losses import CompressionConfig
 from lmos.training.routing import Routing, gather_nodes
 from lmos.training.rows import Row, read_rows
 from lmos.training.staying import Staying

@@ -1,4 +1,4 @@
-"""Sizes, shares and weights of a step.
+"""The losses of a step: how much of what is drawn, and how much each counts.
 
 Knows numbers and their ranges; saved with what was trained.
 """
