@@ -17,7 +17,8 @@ from torch.nn.functional import normalize
 
 from lmos.model.base import BaseModel
 from lmos.nodes import NodeId, Source, Span
-from lmos.session import DEFAULT_RATIOS, Session, make_manifest
+from lmos.session import Session, make_manifest
+from lmos.settings import DEFAULT_RATIOS
 from lmos.store import AbstractStore, SourcePatch
 from lmos.store.memory import MemoryStore
 from lmos.tree.builder import SourceText, TreeBuilder

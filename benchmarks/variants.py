@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmos.model.base import BaseModel
-from lmos.session import DEFAULT_RATIOS
+from lmos.settings import DEFAULT_RATIOS
 
 
 @dataclass(frozen=True)

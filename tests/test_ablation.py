@@ -13,10 +13,9 @@ from benchmarks.ablation import train_row
 from benchmarks.variants import GROUPS, Variant, choose_rows, make_rows
 from building import prose
 from lmos.model.base import BaseModel
-from lmos.store.manifest import MASK_MODES, OUTPUT_MODES
+from lmos.settings import MASK_MODES, OUTPUT_MODES, SEGMENTERS
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.data import TrainingData
-from lmos.tree.segments import SEGMENTERS
 from test_benchmarks import measured, model_folder
 
 __all__ = ["model_folder"]

@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
@@ -16,15 +16,19 @@ import lmos
 from commands import TEXTS, answered, failure, output, run, texts_in, values, write_notes
 from conftest import new_llama
 from lmos.cli import main
-from lmos.cli.options import RETRIEVAL_DEFAULTS
 from lmos.model.base import BaseModel
 from lmos.reading.citations import cite
+from lmos.search import scorers, strategies
 from lmos.search.retriever import RetrievalConfig
-from lmos.search.scorers import SCORERS
-from lmos.search.strategies import STRATEGIES
-from lmos.session import DEFAULT_RATIOS, DEFAULT_WINDOW, Session
+from lmos.session import Session
+from lmos.settings import (
+    DEFAULT_RATIOS,
+    DEFAULT_WINDOW,
+    SCORERS,
+    SEGMENTERS,
+    STRATEGIES,
+)
 from lmos.store import files
-from lmos.store.manifest import MASK_MODES, OUTPUT_MODES, SEGMENTERS
 from lmos.store.sqlite import SQLiteStore
 
 QUESTION = "What opens the blue bicycle?"
@@ -89,24 +93,25 @@ def test_every_command_that_prints_speaks_json(name: str) -> None:
 
 def test_options_say_what_the_library_does() -> None:
     config = RetrievalConfig()
-    assert {name: getattr(config, name) for name in RETRIEVAL_DEFAULTS} == RETRIEVAL_DEFAULTS
-    expected: dict[str, tuple[tuple[str, ...], object]] = {
-        "strategy": (tuple(STRATEGIES), config.strategy),
-        "scorer": (tuple(SCORERS), config.scorer),
-        "mask": (MASK_MODES, "window"),
-        "output": (OUTPUT_MODES, "residual"),
-        "segmenter": (SEGMENTERS, "unit"),
-    }
     options = {
         option.name: option for name in ("new", "ask") for option in main.commands[name].params
     }
-    for name, (choices, default) in expected.items():
+    for each in fields(config):
+        if each.metadata["help"] and each.name != "where":
+            assert options[each.name].default == getattr(config, each.name), each.name
+    expected = {"strategy": STRATEGIES, "scorer": SCORERS, "segmenter": SEGMENTERS}
+    for name, choices in expected.items():
         kind = options[name].type
         assert isinstance(kind, click.Choice)
-        assert set(kind.choices) == set(choices)
-        assert options[name].default == default
+        assert tuple(kind.choices) == choices
+        assert options[name].default == choices[0]
     assert options["window"].default == DEFAULT_WINDOW
     assert options["ratios"].default == ",".join(map(str, DEFAULT_RATIOS))
+
+
+def test_every_choice_is_there() -> None:
+    assert set(strategies.STRATEGIES) == set(STRATEGIES)
+    assert set(scorers.SCORERS) == set(SCORERS)
 
 
 def test_version() -> None:

@@ -20,6 +20,7 @@ PACKAGE = ROOT / "src" / "lmos"
 # A module imports from its own group and from those before it.
 LAYERS = [
     {"errors", "nodes"},
+    {"settings"},
     {"text"},
     {"store", "model"},
     {"tree"},

@@ -28,6 +28,16 @@ from lmos.reading.citations import Citation, cite, read_passages
 from lmos.reading.generation import AnswerStream, prompt_embeddings, stream_answer
 from lmos.search.absence import why_nothing
 from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
+from lmos.settings import (
+    DEFAULT_RATIOS,
+    DEFAULT_WINDOW,
+    DTYPES,
+    MASK_MODES,
+    MAX_NEW_TOKENS,
+    OUTPUT_MODES,
+    SEGMENTERS,
+    require_choice,
+)
 from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.writer import Patience
@@ -35,10 +45,7 @@ from lmos.text.normal import readable
 from lmos.tree.builder import Progress, SourceText, TreeBuilder
 from lmos.tree.recheck import Rechecker
 
-DEFAULT_RATIOS = (32, 4, 4)
-DEFAULT_WINDOW = 256
 NO_READER = "none"
-DTYPES = ("float32", "bfloat16", "auto")
 _UPPER_WINDOW = 16
 _READ_TURNS = 3
 _PART_CHARS = 200_000
@@ -58,7 +65,7 @@ def load_model(
     *,
     reader: str | None = None,
     device: str = "auto",
-    dtype: str = "auto",
+    dtype: str = DTYPES[0],
     trust_remote_code: bool = False,
 ) -> BaseModel:
     """Load a model that lmos knows by name, a folder, a GGUF file or a model of the Hub.
@@ -82,8 +89,7 @@ def load_model(
         ModelError: It cannot be loaded or used.
         ConfigError: There is no such device or dtype.
     """
-    if dtype not in DTYPES:
-        raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
+    require_choice("dtype", dtype, DTYPES)
     if device == "auto":
         device = best_device()
     if name == DEFAULT_MODEL and not is_known(name):
@@ -117,9 +123,9 @@ def make_manifest(
     ratios: tuple[int, ...] = DEFAULT_RATIOS,
     *,
     window: int = DEFAULT_WINDOW,
-    mask_mode: str = "window",
-    output_mode: str = "residual",
-    segmenter: str = "unit",
+    mask_mode: str = MASK_MODES[0],
+    output_mode: str = OUTPUT_MODES[0],
+    segmenter: str = SEGMENTERS[0],
 ) -> Manifest:
     """The manifest of a store that `model` shall write.
 
@@ -382,7 +388,7 @@ class Session:
         config: RetrievalConfig | None = None,
         *,
         turns: Sequence[Turn] = (),
-        max_new_tokens: int = 128,
+        max_new_tokens: int = MAX_NEW_TOKENS,
         temperature: float = 0.0,
         seed: int = 0,
     ) -> Answer:

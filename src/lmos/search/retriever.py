@@ -6,9 +6,8 @@ writes; does not know what is done with what it returns.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -19,6 +18,7 @@ from lmos.nodes import Hit, Node, NodeId, ScoreParts, Source, Span, WalkStep
 from lmos.search.passages import passage_of
 from lmos.search.scorers import SCORERS, AbstractScorer, Query
 from lmos.search.strategies import STRATEGIES, Kept, LevelTrace, Search
+from lmos.settings import RetrievalConfig as RetrievalConfig
 from lmos.store import AbstractStore
 from lmos.tree.excerpts import read_excerpt
 from lmos.tree.keys import query_room
@@ -28,97 +28,11 @@ _WORD_BYTES = 48
 """How much of a word that a node was cut from is read along; longer ones stay cut."""
 
 
-@dataclass(frozen=True)
-class RetrievalConfig:
-    """How to walk and how much to return.
-
-    Attributes:
-        strategy: `tree`: from the roots down. `flat`: every node of the wanted level is scored.
-            `index`: those that an index over the keys of the wanted level finds; needs faiss.
-            `hybrid`: from the roots down, and to leaves that share words with the question.
-        scorer: `cached` or `paper`.
-        top_c: Nodes kept at each level for each retrieval token.
-        beam: Nodes kept at each level in all, if that is more.
-        max_found: Of the wanted level the beam keeps no more than that: far more than are read.
-        lexical_weight: Of shared words beside the attention, with `hybrid`; 0 is attention alone.
-        level: Granularity: 0 opens the best nodes down to their text; 1 and above stop at
-            embeddings of that level.
-        budget: Most positions that the result may take: tokens of text plus embeddings.
-        max_texts: Most nodes that are opened to text.
-        text_mass: Nodes are opened to text, best first, until their weights, normalised over the
-            kept, reach this share of all: one where one stands out, many where many matter alike.
-        max_embeddings: Most of the others that stay embeddings, when `level` is 0.
-        margin: Neighbours on each side into which the sentences of an opened node are followed, so
-            that one that was cut is read whole. With 0 only its words are whole.
-        since: Earliest time of a source, in seconds since the epoch; `None` for any.
-        until: Sources of this time and later are left out. One without a time is left out by
-            either limit.
-        where: Labels that a source must have, with these values.
-    """
-
-    strategy: str = "hybrid"
-    scorer: str = "cached"
-    top_c: int = 16
-    beam: int = 1024
-    max_found: int = 256
-    lexical_weight: float = 1.0
-    level: int = 0
-    budget: int = 384
-    max_texts: int = 5
-    text_mass: float = 1.0
-    max_embeddings: int = 0
-    margin: int = 1
-    since: float | None = None
-    until: float | None = None
-    where: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise ConfigError(
-                f"strategy: expected {' or '.join(STRATEGIES)}, got {self.strategy!r}"
-            )
-        if self.scorer not in SCORERS:
-            raise ConfigError(f"scorer: expected {' or '.join(SCORERS)}, got {self.scorer!r}")
-        if self.strategy == "index" and self.scorer != "cached":
-            raise ConfigError(f"strategy index: expected the scorer cached, got {self.scorer!r}")
-        for name, least in (
-            ("top_c", 1),
-            ("beam", 0),
-            ("max_found", 0),
-            ("level", 0),
-            ("budget", 1),
-            ("max_texts", 0),
-            ("max_embeddings", 0),
-            ("margin", 0),
-        ):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
-        if not 0 <= self.lexical_weight < math.inf:
-            raise ConfigError(
-                f"lexical_weight: expected a number of at least 0, got {self.lexical_weight}"
-            )
-        if not 0 < self.text_mass <= 1:
-            raise ConfigError(
-                f"text_mass: expected a share above 0 and up to 1, got {self.text_mass}"
-            )
-        if self.since is not None and self.until is not None and self.since >= self.until:
-            raise ConfigError(f"until: expected a time after {self.since:g}, got {self.until:g}")
-
-    def admits(self, source: Source) -> bool:
-        """Whether the walk may enter the tree of a source."""
-        if any(source.metadata.get(key) != value for key, value in self.where.items()):
-            return False
-        if source.time is None:
-            return self.since is None and self.until is None
-        is_too_early = self.since is not None and source.time < self.since
-        is_too_late = self.until is not None and source.time >= self.until
-        return not is_too_early and not is_too_late
-
-    def admitted_ids(self, store: AbstractStore) -> frozenset[int] | None:
-        """Sources whose trees the walk may enter; `None` for all."""
-        if self.since is None and self.until is None and not self.where:
-            return None
-        return frozenset(source.source_id for source in store.sources() if self.admits(source))
+def admitted_ids(config: RetrievalConfig, store: AbstractStore) -> frozenset[int] | None:
+    """Sources whose trees a walk may enter; `None` for all."""
+    if config.since is None and config.until is None and not config.where:
+        return None
+    return frozenset(source.source_id for source in store.sources() if config.admits(source))
 
 
 @dataclass(frozen=True)
@@ -241,7 +155,7 @@ class Retriever:
                 config.top_c,
                 config.beam,
                 config.max_found,
-                config.admitted_ids(store),
+                admitted_ids(config, store),
                 question,
                 config.lexical_weight,
             )

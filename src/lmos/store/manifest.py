@@ -9,13 +9,11 @@ import json
 from dataclasses import asdict, dataclass, fields
 
 from lmos.errors import ConfigError, StoreCorrupt, StoreMismatch
+from lmos.settings import MASK_MODES, OUTPUT_MODES, SEGMENTERS, require_choice
 
 FORMAT_VERSION = 2
 _NAMES = ("base_model", "adapter")
 """What a model is called; its hashes say which one it is."""
-MASK_MODES = ("window", "strict")
-OUTPUT_MODES = ("residual", "mean", "paper")
-SEGMENTERS = ("unit", "sentence", "fixed", "surprise", "attention")
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,7 @@ class Manifest:
             ("segmenter", self.segmenter, SEGMENTERS),
             ("dtype", self.dtype, ("bfloat16", "float16")),
         ):
-            if value not in allowed:
-                raise ConfigError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
+            require_choice(name, value, allowed)
 
     @property
     def num_levels(self) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lmos.nodes import Span
+from lmos.settings import PASSAGE_SHARE
 from lmos.training.classification import make_episode
 from lmos.training.corpus import PassageSampler
 from lmos.training.facts import Fact, make_facts, make_update
@@ -160,7 +161,7 @@ class ContextSampler(AbstractSampler):
         self,
         passages: PassageSampler,
         questions: Sequence[PassageQuestion],
-        passage_share: float = 0.4,
+        passage_share: float = PASSAGE_SHARE,
     ) -> None:
         self._passages = passages
         self._words = WordBank(held_out=False, wild=passages.words())

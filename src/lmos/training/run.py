@@ -17,7 +17,8 @@ from lmos.errors import ConfigError, DataError
 from lmos.model.base import BaseModel
 from lmos.model.formats import ReadPassage
 from lmos.model.released import resolve_model
-from lmos.session import DEFAULT_RATIOS, make_manifest
+from lmos.session import make_manifest
+from lmos.settings import DEFAULT_RATIOS, EXAMPLE_SHARE, PASSAGE_SHARE
 from lmos.training.alignment import align_scores
 from lmos.training.checkpoint import write_folder
 from lmos.training.compression import CompressionObjective
@@ -61,8 +62,8 @@ class TrainConfig:
     loop: LoopConfig
     lora_rank: int | None = None
     full: bool = False
-    passage_share: float = 0.4
-    example_share: float = 0.5
+    passage_share: float = PASSAGE_SHARE
+    example_share: float = EXAMPLE_SHARE
     scoring_layer: int | None = None
     gradient_checkpointing: bool = False
 

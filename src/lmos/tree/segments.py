@@ -15,14 +15,13 @@ from itertools import pairwise
 from lmos.errors import ConfigError
 from lmos.model.tokens import Tokens
 from lmos.nodes import Span
+from lmos.settings import DEFAULT_WINDOW, SEGMENTERS, require_choice
 from lmos.text.normal import see
 from lmos.text.plainunits import find_plain_stop
 from lmos.text.units import Unit, find_unit, may_join
 from lmos.text.units import iter_units as iter_units
 
 _MAX_CHAR_BYTES = 4
-
-SEGMENTERS = ("unit", "sentence", "fixed", "surprise", "attention")
 
 Encode = Callable[[str], Tokens]
 ScoreBorders = Callable[[Sequence[int]], Sequence[float]]
@@ -46,19 +45,16 @@ class SegmentConfig:
             `attention` begin spans where the model says, see `borders`.
     """
 
-    window: int = 256
+    window: int = DEFAULT_WINDOW
     ratio: int = 16
-    segmenter: str = "unit"
+    segmenter: str = SEGMENTERS[0]
 
     def __post_init__(self) -> None:
         if not 2 <= self.ratio <= self.window:
             raise ConfigError(
                 f"expected 2 ≤ ratio ≤ window, got ratio {self.ratio} and window {self.window}"
             )
-        if self.segmenter not in SEGMENTERS:
-            raise ConfigError(
-                f"segmenter: expected {' or '.join(SEGMENTERS)}, got {self.segmenter!r}"
-            )
+        require_choice("segmenter", self.segmenter, SEGMENTERS)
 
     @property
     def look_ahead_bytes(self) -> int:

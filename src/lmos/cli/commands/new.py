@@ -11,6 +11,13 @@ from lmos.cli.options import ModelChoice, model_options, store_argument
 from lmos.cli.show.helping import HelpfulCommand, option
 from lmos.cli.show.output import note
 from lmos.model.released import DEFAULT_MODEL
+from lmos.settings import (
+    DEFAULT_RATIOS,
+    DEFAULT_WINDOW,
+    MASK_MODES,
+    OUTPUT_MODES,
+    SEGMENTERS,
+)
 
 
 @click.command(cls=HelpfulCommand, short_help="Make an empty store.")
@@ -19,7 +26,7 @@ from lmos.model.released import DEFAULT_MODEL
     "--ratio",
     "ratios",
     type=parameters.ratio_list,
-    default="32,4,4",
+    default=",".join(map(str, DEFAULT_RATIOS)),
     show_default=True,
     metavar="K1,K2,...",
     help="Tokens per embedding at level 1, then embeddings per embedding of the level above.",
@@ -28,7 +35,7 @@ from lmos.model.released import DEFAULT_MODEL
     "--window",
     is_rare=True,
     type=int,
-    default=256,
+    default=DEFAULT_WINDOW,
     show_default=True,
     metavar="N",
     help="Number of tokens that are read at once.",
@@ -36,24 +43,24 @@ from lmos.model.released import DEFAULT_MODEL
 @option(
     "--mask",
     is_rare=True,
-    type=click.Choice(["window", "strict"]),
-    default="window",
+    type=click.Choice(MASK_MODES),
+    default=MASK_MODES[0],
     show_default=True,
     help="What a token may see: what came before it in the window, or in its own span only.",
 )
 @option(
     "--output",
     is_rare=True,
-    type=click.Choice(["residual", "mean", "paper"]),
-    default="residual",
+    type=click.Choice(OUTPUT_MODES),
+    default=OUTPUT_MODES[0],
     show_default=True,
     help="An embedding: means of the span plus the compression token's state, or either alone.",
 )
 @option(
     "--segmenter",
     is_rare=True,
-    type=click.Choice(["unit", "sentence", "fixed", "surprise", "attention"]),
-    default="unit",
+    type=click.Choice(SEGMENTERS),
+    default=SEGMENTERS[0],
     show_default=True,
     help="Where spans begin: at sentences, items, rows and turns if they fit, at what ends like a "
     "sentence, every K1 tokens, at the tokens that the model expects least, or after those that "

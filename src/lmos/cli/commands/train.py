@@ -9,6 +9,7 @@ import click
 
 from lmos.cli.show.helping import HelpfulCommand, option
 from lmos.cli.show.trainings import data_options, rate_options, run_options, training_bar
+from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE
 
 
 @click.command(cls=HelpfulCommand, short_help="Teach a model to compress and retrieve.")
@@ -57,7 +58,7 @@ from lmos.cli.show.trainings import data_options, rate_options, run_options, tra
 @option(
     "--passage-share",
     is_rare=True,
-    default=0.4,
+    default=PASSAGE_SHARE,
     show_default=True,
     metavar="X",
     help="The share of contexts made of real passages with questions.",
@@ -65,7 +66,7 @@ from lmos.cli.show.trainings import data_options, rate_options, run_options, tra
 @option(
     "--example-share",
     is_rare=True,
-    default=0.5,
+    default=EXAMPLE_SHARE,
     show_default=True,
     metavar="X",
     help="The share of contexts made of the examples in .jsonl files, if there are any.",

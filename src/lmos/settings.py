@@ -1,0 +1,171 @@
+"""Settings: every choice by its name, every default and every limit, each in one place.
+
+The command line, the benchmarks and the classes that work with a setting take it from here. Knows
+names, numbers and what people are told of them; imports no torch, so that `lmos --help` answers at
+once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from lmos.errors import ConfigError
+from lmos.nodes import Source
+
+# Of a store, kept in its manifest.
+DEFAULT_RATIOS = (32, 4, 4)
+DEFAULT_WINDOW = 256
+SEGMENTERS = ("unit", "sentence", "fixed", "surprise", "attention")
+MASK_MODES = ("window", "strict")
+OUTPUT_MODES = ("residual", "mean", "paper")
+
+# Of a model while it computes.
+DTYPES = ("auto", "float32", "bfloat16")
+
+# Of a search and an answer.
+STRATEGIES = ("hybrid", "tree", "flat", "index")
+SCORERS = ("cached", "paper")
+MAX_NEW_TOKENS = 128
+
+# Of a training.
+PASSAGE_SHARE = 0.4
+EXAMPLE_SHARE = 0.5
+
+
+def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Check that a value is one of those that there are.
+
+    Raises:
+        ConfigError: It is none; the message names them.
+    """
+    if value not in choices:
+        raise ConfigError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+
+
+def _setting(
+    default: Any, text: str = "", *, least: float | None = None, is_rare: bool = True, **shown: Any
+) -> Any:
+    """A field with its limit and what an option of the command line says of it.
+
+    Args:
+        default: Its value.
+        text: The help of its option; a setting without one is for Python alone.
+        least: Its smallest value.
+        is_rare: Whether `--help-all` alone lists the option.
+        **shown: `choices` or `metavar` of the option.
+    """
+    told = {"least": least, "help": text, "is_rare": is_rare, **shown}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=told)
+    return field(default=default, metadata=told)
+
+
+@dataclass(frozen=True)
+class RetrievalConfig:
+    """How to walk and how much to return.
+
+    Attributes:
+        strategy: `tree`: from the roots down. `flat`: every node of the wanted level is scored.
+            `index`: those that an index over the keys of the wanted level finds; needs faiss.
+            `hybrid`: from the roots down, and to leaves that share words with the question.
+        scorer: `cached` or `paper`.
+        top_c: Nodes kept at each level for each retrieval token.
+        beam: Nodes kept at each level in all, if that is more.
+        max_found: Of the wanted level the beam keeps at most so many: far more than are read.
+        lexical_weight: Of shared words beside the attention, with `hybrid`; 0 is attention alone.
+        level: Granularity: 0 opens the best nodes down to their text; 1 and above stop at
+            embeddings of that level.
+        budget: Positions that the result takes at most: tokens of text plus embeddings.
+        max_texts: At most so many nodes are opened to text.
+        text_mass: Nodes are opened to text, best first, until their weights, normalised over the
+            kept, reach this share of all: one where one stands out, many where many matter alike.
+        max_embeddings: At most so many of the others stay embeddings, when `level` is 0.
+        margin: Neighbours on each side into which the sentences of an opened node are followed, so
+            that one that was cut is read whole. With 0 only its words are whole.
+        since: Earliest time of a source, in seconds since the epoch; `None` for any.
+        until: Sources of this time and later are left out. One without a time is left out by
+            either limit.
+        where: Labels that a source must have, with these values.
+
+    Raises:
+        ConfigError: A value is out of range; the message says what was expected.
+    """
+
+    strategy: str = _setting(
+        "hybrid",
+        "tree walks from the roots down; flat scores every node of the wanted level; index scores "
+        "those that an index over that level finds (pip install 'lmos[ann]'); hybrid walks, and "
+        "goes where words of the question stand too.",
+        choices=STRATEGIES,
+    )
+    scorer: str = _setting(
+        "cached",
+        "cached compares stored attention keys; paper runs the model over the candidates.",
+        choices=SCORERS,
+    )
+    top_c: int = _setting(16, "Keep N nodes at each level for each retrieval token.", least=1)
+    beam: int = _setting(1024, "Keep N nodes at each level in all, if that is more.", least=0)
+    max_found: int = _setting(256, least=0)
+    lexical_weight: float = _setting(
+        1.0,
+        "With hybrid, how much shared words count beside the attention; 0 is attention alone.",
+        least=0,
+        metavar="X",
+    )
+    level: int = _setting(
+        0, "0 opens the best passages to their text; 1 and above stop at embeddings.", least=0
+    )
+    budget: int = _setting(384, "The passages take at most N positions in the model.", least=1)
+    max_texts: int = _setting(5, "At most N passages are read as text.", least=0)
+    text_mass: float = _setting(
+        1.0,
+        "Passages are read as text, best first, until their weights reach this share of all.",
+        metavar="SHARE",
+    )
+    max_embeddings: int = _setting(0, "At most N more passages are read as embeddings.", least=0)
+    margin: int = _setting(1, least=0)
+    since: float | None = _setting(
+        None,
+        "Ask only sources of this time or later: 2024-05, 2024-05-17T08:30.",
+        is_rare=False,
+        metavar="TIME",
+    )
+    until: float | None = _setting(
+        None,
+        "Ask only sources before this time; 2024-05 is the first of May.",
+        is_rare=False,
+        metavar="TIME",
+    )
+    where: Mapping[str, str] = _setting(
+        {}, "Ask only sources with this label; repeatable.", is_rare=False, metavar="KEY=VALUE"
+    )
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.metadata.get("choices"):
+                require_choice(each.name, value, each.metadata["choices"])
+            least = each.metadata["least"]
+            if least is not None and not least <= value < math.inf:
+                raise ConfigError(f"{each.name}: expected at least {least}, got {value}")
+        if self.strategy == "index" and self.scorer != "cached":
+            raise ConfigError(f"strategy index: expected the scorer cached, got {self.scorer!r}")
+        if not 0 < self.text_mass <= 1:
+            raise ConfigError(
+                f"text_mass: expected a share above 0 and up to 1, got {self.text_mass}"
+            )
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise ConfigError(f"until: expected a time after {self.since:g}, got {self.until:g}")
+
+    def admits(self, source: Source) -> bool:
+        """Whether the walk may enter the tree of a source."""
+        if any(source.metadata.get(key) != value for key, value in self.where.items()):
+            return False
+        if source.time is None:
+            return self.since is None and self.until is None
+        is_too_early = self.since is not None and source.time < self.since
+        is_too_late = self.until is not None and source.time >= self.until
+        return not is_too_early and not is_too_late
