@@ -78,7 +78,7 @@ class Exam:
         config = RetrievalConfig(**row.walk)
         labels = {"changed": row.group, "to": row.name}
         for _ in range(self.stores):
-            session = new_session(model, row.ratios, **row.modes)
+            session = new_session(model, row.ratios, row.scorer(model), **row.modes)
             trial = make_trial(
                 session, self.books, TRAINING_FAMILIES, rng, self.tokens, self.facts, self.facts
             )

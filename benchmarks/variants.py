@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lmos.model.base import BaseModel
+from lmos.paper import MEANS_ALONE, STRICT_MASK, TOKEN_ALONE, JointScorer
+from lmos.search.scorers import AbstractScorer, CachedScorer
 from lmos.settings import DEFAULT_RATIOS
 
 
@@ -25,6 +27,7 @@ class Variant:
         adapter: For `BaseModel.new_adapter`.
         losses: For `CompressionConfig`.
         walk: For `RetrievalConfig`; needs no training of its own.
+        scorer: In the place of stored keys; needs none either.
     """
 
     group: str
@@ -34,6 +37,7 @@ class Variant:
     adapter: Mapping[str, Any] = field(default_factory=dict)
     losses: Mapping[str, Any] = field(default_factory=dict)
     walk: Mapping[str, Any] = field(default_factory=dict)
+    scorer: type[AbstractScorer] = CachedScorer
 
     @property
     def training(self) -> str:
@@ -50,14 +54,14 @@ _ROWS = (
     Variant("depth", "1 level", (32,)),
     Variant("depth", "2 levels", (32, 4)),
     Variant("depth", "4 levels", (32, 4, 4, 4)),
-    Variant("mask", "strict", modes={"mask_mode": "strict"}),
+    Variant("mask", "strict", modes={"compression": STRICT_MASK}),
     Variant("segmentation", "sentence", modes={"segmenter": "sentence"}),
     Variant("segmentation", "fixed", modes={"segmenter": "fixed"}),
     Variant("segmentation", "surprise", modes={"segmenter": "surprise"}),
     Variant("segmentation", "attention", modes={"segmenter": "attention"}),
-    Variant("output", "means alone", modes={"output_mode": "mean"}),
-    Variant("output", "the token's own state", modes={"output_mode": "paper"}),
-    Variant("scorer", "paper", walk={"scorer": "paper"}),
+    Variant("output", "means alone", modes={"compression": MEANS_ALONE}),
+    Variant("output", "the token's own state", modes={"compression": TOKEN_ALONE}),
+    Variant("scorer", "joint", scorer=JointScorer),
     Variant("losses", "no routing", losses={"routing_weight": 0.0}),
     Variant("losses", "no reconstruction", losses={"reconstruction_weight": 0.0}),
     Variant("losses", "no answers", losses={"answer_weight": 0.0}),

@@ -13,7 +13,7 @@ from benchmarks.ablation import train_row
 from benchmarks.variants import GROUPS, Variant, choose_rows, make_rows
 from building import prose
 from lmos.model.base import BaseModel
-from lmos.settings import MASK_MODES, OUTPUT_MODES, SEGMENTERS
+from lmos.settings import DEFAULT_COMPRESSION, MASK_MODES, OUTPUT_MODES, SEGMENTERS
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.data import TrainingData
 from test_benchmarks import measured, model_folder
@@ -63,9 +63,11 @@ def test_groups_are_chosen_beside_the_baseline(tiny_llama: BaseModel) -> None:
 
 def test_rows_have_every_choice_and_every_layer(tiny_llama: BaseModel) -> None:
     rows = make_rows(tiny_llama)
-    tried = {value for row in rows for value in row.modes.values()}
-    defaults = {"unit", "residual", "window"}
-    assert tried | defaults == {*SEGMENTERS, *OUTPUT_MODES, *MASK_MODES}
+    segmenters = {row.modes.get("segmenter", "unit") for row in rows}
+    compressions = {row.modes.get("compression", DEFAULT_COMPRESSION) for row in rows}
+    assert segmenters == set(SEGMENTERS)
+    assert {each.mask_mode for each in compressions} == set(MASK_MODES)
+    assert {each.output_mode for each in compressions} == set(OUTPUT_MODES)
     layers = {row.adapter["scoring_layer"] for row in rows if row.group == "scoring layer"}
     assert layers | {tiny_llama.default_scoring_layer} == set(range(tiny_llama.num_layers))
 
@@ -93,5 +95,5 @@ def test_rows_are_measured(model_folder: Path, tmp_path: Path) -> None:
         *("ablation", "--data", tmp_path / "data", "--books", book, "--base", model_folder),
         *("--steps", 1, "--group", "scorer", "--tokens", 20, "--facts", 1, "--stores", 1),
     )
-    assert [(cell["changed"], cell["to"]) for cell in result["cells"]][1] == ("scorer", "paper")
+    assert [(cell["changed"], cell["to"]) for cell in result["cells"]][1] == ("scorer", "joint")
     assert all(cell["gold_kept"]["total"] == 1 for cell in result["cells"])

@@ -20,6 +20,7 @@ from benchmarks.stores import Leaves, Place, leaves_of, new_session
 from benchmarks.tallies import Tallies
 from benchmarks.ways import WAYS, Reader, tally_questions
 from building import prose
+from conftest import new_llama
 from lmos.model.base import BaseModel
 from lmos.nodes import Span
 from lmos.reading.generation import prompt_embeddings
@@ -48,12 +49,12 @@ def asked() -> Asked:
 
 
 @pytest.fixture(scope="module")
-def model_folder(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model as a folder, which says that it was trained."""
+def model_folder(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with room for a small haystack, as a folder that says that it was trained."""
     folder = tmp_path_factory.mktemp("model")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny_llama, "is_trained", True)  # every test shares this model
-        tiny_llama.save_pretrained(folder)
+    model = new_llama(tokenizer_folder, max_position_embeddings=1024)
+    model.is_trained = True
+    model.save_pretrained(folder)
     return folder
 
 

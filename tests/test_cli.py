@@ -18,13 +18,12 @@ from conftest import new_llama
 from lmos.cli import main
 from lmos.model.base import BaseModel
 from lmos.reading.citations import cite
-from lmos.search import scorers, strategies
+from lmos.search import strategies
 from lmos.search.retriever import RetrievalConfig
 from lmos.session import Session
 from lmos.settings import (
     DEFAULT_RATIOS,
     DEFAULT_WINDOW,
-    SCORERS,
     SEGMENTERS,
     STRATEGIES,
 )
@@ -99,7 +98,7 @@ def test_options_say_what_the_library_does() -> None:
     for each in fields(config):
         if each.metadata["help"] and each.name != "where":
             assert options[each.name].default == getattr(config, each.name), each.name
-    expected = {"strategy": STRATEGIES, "scorer": SCORERS, "segmenter": SEGMENTERS}
+    expected = {"strategy": STRATEGIES, "segmenter": SEGMENTERS}
     for name, choices in expected.items():
         kind = options[name].type
         assert isinstance(kind, click.Choice)
@@ -111,7 +110,6 @@ def test_options_say_what_the_library_does() -> None:
 
 def test_every_choice_is_there() -> None:
     assert set(strategies.STRATEGIES) == set(STRATEGIES)
-    assert set(scorers.SCORERS) == set(SCORERS)
 
 
 def test_version() -> None:
@@ -123,7 +121,7 @@ def test_version() -> None:
 
 def test_new_keeps_its_settings(model_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "life.lmos"
-    modes = ("--window", 64, "--mask", "strict", "--output", "paper", "--segmenter", "fixed")
+    modes = ("--window", 64, "--segmenter", "fixed")
     result = run("new", path, "--model", model_folder, "--ratio", "4, 2", *modes)
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -131,8 +129,7 @@ def test_new_keeps_its_settings(model_folder: Path, tmp_path: Path) -> None:
         manifest = store.manifest
     assert manifest.ratios == (4, 2)
     assert manifest.windows == (64, 16)
-    assert manifest.mask_mode == "strict"
-    assert manifest.output_mode == "paper"
+    assert (manifest.mask_mode, manifest.output_mode) == ("window", "residual")
     assert manifest.segmenter == "fixed"
     assert manifest.base_model == str(model_folder)
 
@@ -309,7 +306,7 @@ def test_an_empty_store_has_a_status(empty: Path) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    [(), ("--strategy", "flat"), ("--strategy", "hybrid"), ("--scorer", "paper"), ("--level", 2)],
+    [(), ("--strategy", "flat"), ("--strategy", "hybrid"), ("--level", 2)],
 )
 def test_retrieve_cites_what_the_store_holds(store: Path, how: tuple[object, ...]) -> None:
     before, texts = store.read_bytes(), texts_in(store)

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from lmos.model.base import BaseModel
+from lmos.paper import JointScorer
 from lmos.search.retriever import RetrievalConfig
+from lmos.search.scorers import AbstractScorer, CachedScorer
 from lmos.session import Session, make_manifest
 from lmos.training.alignment import align_scores
 from lmos.training.compression import CompressionObjective
@@ -84,17 +86,17 @@ def test_training_is_the_same_on_another_device(folder: Path, device: str) -> No
         torch.testing.assert_close(there[1][name], gradient, rtol=1e-2, atol=1e-3 * scale + 1e-6)
 
 
-@pytest.mark.parametrize("scorer", ["cached", "paper"])
+@pytest.mark.parametrize("scorer", [CachedScorer, JointScorer])
 def test_a_store_is_read_the_same_on_another_device(
-    folder: Path, device: str, tmp_path: Path, scorer: str
+    folder: Path, device: str, tmp_path: Path, scorer: type[AbstractScorer]
 ) -> None:
     said = []
     for name in ("cpu", device):
         model = BaseModel.from_pretrained(folder, device=name)
-        with Session.create(tmp_path / name, model, ratios=(8, 3)) as session:
+        with Session.create(tmp_path / name, model, (8, 3), scorer=scorer(model)) as session:
             session.add("ferry", PROSE)
             session.append("ferry", "And then the storm came.")
-            config = RetrievalConfig(scorer=scorer, budget=80)
+            config = RetrievalConfig(budget=80)
             hits = session.retrieve("Who had slept on the quay?", config).hits
             answer = session.ask("Who had slept?", config, max_new_tokens=3).complete()
             said.append(([hit.byte_span for hit in hits], answer.text))

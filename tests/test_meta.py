@@ -25,7 +25,7 @@ LAYERS = [
     {"store", "model"},
     {"tree"},
     {"search"},
-    {"reading"},
+    {"reading", "paper"},
     {"session"},
     {"upkeep"},
     {"training"},

@@ -27,7 +27,6 @@ DTYPES = ("auto", "float32", "bfloat16")
 
 # Of a search and an answer.
 STRATEGIES = ("hybrid", "tree", "flat", "index")
-SCORERS = ("cached", "paper")
 MAX_NEW_TOKENS = 128
 
 # Of a training.
@@ -43,6 +42,28 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """
     if value not in choices:
         raise ConfigError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Compression:
+    """How a window becomes embeddings; anything but the default is for research, see `lmos.paper`.
+
+    Attributes:
+        mask_mode: `window`: an item sees what stands before it in its window. `strict`: what stands
+            before it in its span.
+        output_mode: `residual`: an embedding is made of the means of its span and the compression
+            token's state. `mean`: of the means alone. `paper`: it is the token's state alone.
+    """
+
+    mask_mode: str = MASK_MODES[0]
+    output_mode: str = OUTPUT_MODES[0]
+
+    def __post_init__(self) -> None:
+        require_choice("mask", self.mask_mode, MASK_MODES)
+        require_choice("output", self.output_mode, OUTPUT_MODES)
+
+
+DEFAULT_COMPRESSION = Compression()
 
 
 def _setting(
@@ -71,7 +92,6 @@ class RetrievalConfig:
         strategy: `tree`: from the roots down. `flat`: every node of the wanted level is scored.
             `index`: those that an index over the keys of the wanted level finds; needs faiss.
             `hybrid`: from the roots down, and to leaves that share words with the question.
-        scorer: `cached` or `paper`.
         top_c: Nodes kept at each level for each retrieval token.
         beam: Nodes kept at each level in all, if that is more.
         max_found: Of the wanted level the beam keeps at most so many: far more than are read.
@@ -100,11 +120,6 @@ class RetrievalConfig:
         "those that an index over that level finds (pip install 'lmos[ann]'); hybrid walks, and "
         "goes where words of the question stand too.",
         choices=STRATEGIES,
-    )
-    scorer: str = _setting(
-        "cached",
-        "cached compares stored attention keys; paper runs the model over the candidates.",
-        choices=SCORERS,
     )
     top_c: int = _setting(16, "Keep N nodes at each level for each retrieval token.", least=1)
     beam: int = _setting(1024, "Keep N nodes at each level in all, if that is more.", least=0)
@@ -151,8 +166,6 @@ class RetrievalConfig:
             least = each.metadata["least"]
             if least is not None and not least <= value < math.inf:
                 raise ConfigError(f"{each.name}: expected at least {least}, got {value}")
-        if self.strategy == "index" and self.scorer != "cached":
-            raise ConfigError(f"strategy index: expected the scorer cached, got {self.scorer!r}")
         if not 0 < self.text_mass <= 1:
             raise ConfigError(
                 f"text_mass: expected a share above 0 and up to 1, got {self.text_mass}"

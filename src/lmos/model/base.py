@@ -259,6 +259,10 @@ class BaseModel(Transformer):
             )
         return self._format
 
+    @format.setter
+    def format(self, value: AbstractFormat) -> None:
+        self._format = value
+
     def _render_chat(self, messages: Sequence[Mapping[str, str]]) -> str:
         text = self.render_chat(messages)
         assert text is not None, "asked only where there is a template"

@@ -16,8 +16,8 @@ from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
 from lmos.nodes import Hit, Node, NodeId, ScoreParts, Source, Span, WalkStep
 from lmos.search.passages import passage_of
-from lmos.search.scorers import SCORERS, AbstractScorer, Query
-from lmos.search.strategies import STRATEGIES, Kept, LevelTrace, Search
+from lmos.search.scorers import AbstractScorer, CachedScorer, Query
+from lmos.search.strategies import STRATEGIES, AbstractStrategy, Kept, LevelTrace, Search
 from lmos.settings import RetrievalConfig as RetrievalConfig
 from lmos.store import AbstractStore
 from lmos.tree.excerpts import read_excerpt
@@ -89,13 +89,33 @@ class Retriever:
     Args:
         model: Base model and adapter, the ones that wrote the store.
         config: How to walk.
+        scorer: In the place of stored keys.
+        strategy: In the place of the one that the config names.
+
+    Raises:
+        ConfigError: The strategy does not work with the scorer.
 
     Deterministic: the same store, model and question give the same result.
     """
 
-    def __init__(self, model: BaseModel, config: RetrievalConfig) -> None:
+    def __init__(
+        self,
+        model: BaseModel,
+        config: RetrievalConfig,
+        *,
+        scorer: AbstractScorer | None = None,
+        strategy: AbstractStrategy | None = None,
+    ) -> None:
         self._model = model
         self._config = config
+        self._scorer = scorer or CachedScorer(model)
+        self._strategy = strategy or STRATEGIES[config.strategy]
+        if self._strategy.needs_stored_keys and not self._scorer.uses_stored_keys:
+            raise ConfigError(
+                f"strategy: expected one that works with any scorer, got "
+                f"{type(self._strategy).__name__}, which looks among stored keys; "
+                f"{type(self._scorer).__name__} does not use them"
+            )
 
     def retrieve(
         self,
@@ -117,20 +137,20 @@ class Retriever:
         """
         self._require_level(store)
         with store.snapshot():
-            query = self.prepare(store, question_ids)
+            query = self.prepare(question_ids)
             if lead_ids:
-                lead = self.prepare(store, lead_ids[-query_room(self._model) :])
+                lead = self.prepare(lead_ids[-query_room(self._model) :])
                 query = Query(torch.cat([query.state, lead.state]))
             return self.search(store, query, self._model.decode(lead_ids or question_ids))
 
     @torch.no_grad()
-    def prepare(self, store: AbstractStore, question_ids: Sequence[int]) -> Query:
+    def prepare(self, question_ids: Sequence[int]) -> Query:
         """Run the question through the model, once for any number of searches.
 
         Raises:
             QueryError: The question is empty or too long.
         """
-        return self._scorer(store).prepare(question_ids)
+        return self._scorer.prepare(question_ids)
 
     @torch.no_grad()
     def search(self, store: AbstractStore, query: Query, question: str = "") -> Retrieval:
@@ -145,11 +165,10 @@ class Retriever:
             ConfigError: The wanted level is above the store's highest.
         """
         target, config = self._require_level(store), self._config
-        scorer = self._scorer(store)
         with store.snapshot():
             search = Search(
                 store,
-                lambda ids: scorer.score(query, store, ids),
+                lambda ids: self._scorer.score(query, store, ids),
                 query.state,
                 target,
                 config.top_c,
@@ -159,7 +178,7 @@ class Retriever:
                 question,
                 config.lexical_weight,
             )
-            levels = list(STRATEGIES[config.strategy](search))
+            levels = list(self._strategy.walk(search))
             candidates = sorted(
                 _Candidate(-score, node_id, place, kept)
                 for kept in levels
@@ -171,9 +190,6 @@ class Retriever:
     def open(self, store: AbstractStore, ranked: Iterable[tuple[NodeId, float]]) -> tuple[Hit, ...]:
         """Open nodes that another search found and scored, as a walk opens its own."""
         return self._hits(store, sorted(_Candidate(-score, node_id) for node_id, score in ranked))
-
-    def _scorer(self, store: AbstractStore) -> AbstractScorer:
-        return SCORERS[self._config.scorer](self._model, store.manifest.scoring_layer)
 
     def _require_level(self, store: AbstractStore) -> int:
         target, highest = max(1, self._config.level), store.manifest.num_levels

@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 
 from lmos.errors import ConfigError, StoreCorrupt, StoreMismatch
-from lmos.settings import MASK_MODES, OUTPUT_MODES, SEGMENTERS, require_choice
+from lmos.settings import MASK_MODES, OUTPUT_MODES, require_choice
 
 FORMAT_VERSION = 2
 _NAMES = ("base_model", "adapter")
@@ -29,7 +29,8 @@ class Manifest:
         windows: Items in one forward pass at level 1 (tokens), 2 (nodes), ...
         mask_mode: `window` or `strict`.
         output_mode: `residual`, `mean` or `paper`.
-        segmenter: `unit`, `sentence`, `fixed`, `surprise` or `attention`.
+        segmenter: `unit`, `sentence`, `fixed`, `surprise`, `attention`, or the name of the user's
+            own.
         scoring_layer: Layer whose attention keys are stored.
         embedding_width: D.
         key_width: Numbers in one stored key.
@@ -71,7 +72,6 @@ class Manifest:
         for name, value, allowed in (
             ("mask", self.mask_mode, MASK_MODES),
             ("output", self.output_mode, OUTPUT_MODES),
-            ("segmenter", self.segmenter, SEGMENTERS),
             ("dtype", self.dtype, ("bfloat16", "float16")),
         ):
             require_choice(name, value, allowed)

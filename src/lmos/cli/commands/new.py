@@ -14,8 +14,6 @@ from lmos.model.released import DEFAULT_MODEL
 from lmos.settings import (
     DEFAULT_RATIOS,
     DEFAULT_WINDOW,
-    MASK_MODES,
-    OUTPUT_MODES,
     SEGMENTERS,
 )
 
@@ -41,22 +39,6 @@ from lmos.settings import (
     help="Number of tokens that are read at once.",
 )
 @option(
-    "--mask",
-    is_rare=True,
-    type=click.Choice(MASK_MODES),
-    default=MASK_MODES[0],
-    show_default=True,
-    help="What a token may see: what came before it in the window, or in its own span only.",
-)
-@option(
-    "--output",
-    is_rare=True,
-    type=click.Choice(OUTPUT_MODES),
-    default=OUTPUT_MODES[0],
-    show_default=True,
-    help="An embedding: means of the span plus the compression token's state, or either alone.",
-)
-@option(
     "--segmenter",
     is_rare=True,
     type=click.Choice(SEGMENTERS),
@@ -71,8 +53,6 @@ def new(
     store: Path,
     ratios: tuple[int, ...],
     window: int,
-    mask: str,
-    output: str,
     segmenter: str,
     model: ModelChoice,
 ) -> None:
@@ -99,8 +79,6 @@ def new(
         base_model,
         ratios,
         window=window,
-        mask_mode=mask,
-        output_mode=output,
         segmenter=segmenter,
     )
     SQLiteStore.create(store, manifest).close()
