@@ -163,7 +163,7 @@ class RetrievalConfig:
             value = getattr(self, each.name)
             if each.metadata.get("choices"):
                 require_choice(each.name, value, each.metadata["choices"])
-            least = each.metadata["least"]
+            least = each.metadata.get("least")
             if least is not None and not least <= value < math.inf:
                 raise ConfigError(f"{each.name}: expected at least {least}, got {value}")
         if not 0 < self.text_mass <= 1:
@@ -182,3 +182,13 @@ class RetrievalConfig:
         is_too_early = self.since is not None and source.time < self.since
         is_too_late = self.until is not None and source.time >= self.until
         return not is_too_early and not is_too_late
+
+    def admitted_ids(self, store: Any) -> frozenset[int] | None:
+        """Sources whose trees the walk may enter; `None` for all.
+
+        Args:
+            store: A store, of which only `sources()` is asked.
+        """
+        if self.since is None and self.until is None and not self.where:
+            return None
+        return frozenset(source.source_id for source in store.sources() if self.admits(source))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from lmos.search.retriever import RetrievalConfig, admitted_ids
+from lmos.search.retriever import RetrievalConfig
 from lmos.store import AbstractStore
 
 
@@ -15,7 +15,7 @@ def why_nothing(store: AbstractStore, config: RetrievalConfig) -> str:
     """The reason that an empty retrieval has; what can be done about it, where that is known."""
     if not store.sources():
         return "the store is empty: add text with lmos add"
-    if admitted_ids(config, store) == frozenset():
+    if config.admitted_ids(store) == frozenset():
         return f"no source matches {_filters(config)}"
     return "no passage was kept: raise budget, max_texts or max_embeddings"
 

@@ -28,13 +28,6 @@ _WORD_BYTES = 48
 """How much of a word that a node was cut from is read along; longer ones stay cut."""
 
 
-def admitted_ids(config: RetrievalConfig, store: AbstractStore) -> frozenset[int] | None:
-    """Sources whose trees a walk may enter; `None` for all."""
-    if config.since is None and config.until is None and not config.where:
-        return None
-    return frozenset(source.source_id for source in store.sources() if config.admits(source))
-
-
 @dataclass(frozen=True)
 class Retrieval:
     """What a question found.
@@ -174,7 +167,7 @@ class Retriever:
                 config.top_c,
                 config.beam,
                 config.max_found,
-                admitted_ids(config, store),
+                config.admitted_ids(store),
                 question,
                 config.lexical_weight,
             )
