@@ -447,7 +447,7 @@ class Session:
             question: Any question.
             config: How to retrieve.
             turns: Questions that were asked before, and their answers; the last few are read.
-            max_new_tokens: Longest answer.
+            max_new_tokens: The answer has at most so many tokens.
             temperature: 0 is greedy and deterministic.
             seed: Of the sampling, with a temperature.
 

@@ -122,16 +122,20 @@ class RetrievalConfig:
         choices=STRATEGIES,
     )
     top_c: int = _setting(16, "Keep N nodes at each level for each retrieval token.", least=1)
-    beam: int = _setting(1024, "Keep N nodes at each level in all, if that is more.", least=0)
+    beam: int = _setting(
+        1024, "Keep N nodes at each level in all, if that is more than --top-c keeps.", least=0
+    )
     max_found: int = _setting(256, least=0)
     lexical_weight: float = _setting(
         1.0,
-        "With hybrid, how much shared words count beside the attention; 0 is attention alone.",
+        "With hybrid, count shared words so much beside the attention; 0 is attention alone.",
         least=0,
         metavar="X",
     )
     level: int = _setting(
-        0, "0 opens the best passages to their text; 1 and above stop at embeddings.", least=0
+        0,
+        "Stop at this level: 0 opens the best passages to their text, 1 and above are embeddings.",
+        least=0,
     )
     budget: int = _setting(384, "The passages take at most N positions in the model.", least=1)
     max_texts: int = _setting(5, "At most N passages are read as text.", least=0)

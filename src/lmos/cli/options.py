@@ -98,7 +98,7 @@ def wait_option(command: _Command) -> _Command:
         default="30",
         show_default=True,
         metavar="SECONDS",
-        help="How long to wait while another process writes to STORE.",
+        help="Wait at most this long while another process writes to STORE.",
     )(command)
 
 
@@ -109,7 +109,8 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         "--model",
         group="Model",
         metavar="MODEL",
-        help="smollm2-135m-instruct, a folder, a GGUF file, or a name on the Hugging Face Hub.  "
+        help="Use this model: smollm2-135m-instruct, a folder, a GGUF file, or a name on the "
+        "Hugging Face Hub.  "
         "[default: the store's own; for a new store the first]",
     )
     @option(
@@ -117,14 +118,15 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         group="Model",
         is_rare=True,
         metavar="FOLDER",
-        help="The folder of the adapter, if it is not beside the model.",
+        help="Take the adapter from this folder, if it is not beside the model.",
     )
     @option(
         "--reader",
         group="Model",
         is_rare=True,
         metavar="FOLDER",
-        help="LoRA weights that answer, in peft's format; none answers with the model as it is.  "
+        help="Answer with the LoRA weights in this folder, in peft's format; none answers with the "
+        "model as it is.  "
         "[default: those that ship for the model]",
     )
     @option(
@@ -139,7 +141,7 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         group="Model",
         default="auto",
         metavar="NAME",
-        help="Where to compute, such as cpu or cuda:1.  [default: a GPU if there is one]",
+        help="Compute here, such as on cpu or cuda:1.  [default: a GPU if there is one]",
     )
     @option(
         "--dtype",
@@ -148,8 +150,8 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Choice(DTYPES),
         default=DTYPES[0],
         show_default=True,
-        help="The type of the weights while the model computes; auto is the one they were "
-        "saved in where the device is fast with it, else float32.",
+        help="Compute with weights of this type; auto is the one that they were saved in where the "
+        "device is fast with it, else float32.",
     )
     @functools.wraps(command)
     def with_model(

@@ -98,7 +98,7 @@ class AbstractFormat(abc.ABC):
         """An answer as the reader says it, without what ends it."""
 
     def passage_cost(self, passage: ReadPassage) -> int:
-        """Most tokens that a passage takes, whatever stands beside it."""
+        """A passage takes at most so many tokens, whatever stands beside it."""
         return sum(map(len, self.passage_ids([passage])))
 
 

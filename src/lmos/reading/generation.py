@@ -35,7 +35,7 @@ def prompt_embeddings(
     Args:
         model: The one that wrote the store.
         store: Where the hits are from.
-        hits: In the order in which the reader shall see them.
+        hits: In the order in which the reader sees them.
         question: As asked.
         turns: Questions that were asked before, and their answers.
     """
@@ -107,7 +107,7 @@ def stream_answer(
     Args:
         model: Base model.
         prompt_TD: From `prompt_embeddings`.
-        max_new_tokens: Most tokens of the answer.
+        max_new_tokens: The answer has at most so many tokens.
         temperature: 0 is greedy and deterministic.
         seed: Of the sampling.
 

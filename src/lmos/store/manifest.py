@@ -37,7 +37,7 @@ class Manifest:
         adapter: Where the adapter is, if not beside the base model.
         dtype: Of stored embeddings and keys: `bfloat16` or `float16`.
         format_version: Of the file.
-        max_bytes: Most bytes of the file; `None` when it may grow as it likes.
+        max_bytes: The file grows to at most so many; `None` when it may grow as it likes.
     """
 
     base_model: str

@@ -36,7 +36,8 @@ class CalibrationConfig:
         num_questions: Asked of each, about half of them without an answer.
         min_chars: Length of the shortest text.
         max_chars: Of the longest.
-        false_share: Most questions without an answer that may pass as found; sets the threshold.
+        false_share: At most this share of the questions without an answer passes as found; sets
+            the threshold.
         seed: Of texts and questions.
     """
 

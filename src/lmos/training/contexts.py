@@ -42,7 +42,7 @@ class GoldQuestion:
 
     Attributes:
         question: As a user would ask it.
-        answer: As it shall be said; `None` when only the places are known.
+        answer: As the model is taught to say it; `None` when only the places are known.
         golds: Bytes of the context, in order; all are needed.
     """
 

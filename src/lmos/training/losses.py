@@ -22,7 +22,7 @@ class CompressionConfig:
         max_windows: In the longest.
         questions: For each context.
         readings: Questions of a step that are read and answered.
-        distractors: Most wrong passages that are read along.
+        distractors: At most so many wrong passages are read along.
         reconstructions: Level-1 nodes of a step that are decoded back to their text.
         routing_weight: Of the InfoNCE loss of every level.
         answer_weight: Of the answers' loss.

@@ -1,4 +1,4 @@
-"""Rows: sequences of tokens and embeddings that a model reads, and what of them it shall say.
+"""Rows: sequences of tokens and embeddings that a model reads, and what of them it learns to say.
 
 Knows the model and its inputs. Does not know where they come from.
 """

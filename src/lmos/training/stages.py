@@ -33,8 +33,9 @@ class Stage:
         name: For people.
         share: Of the steps, relative to the other stages.
         objective: Weights and sizes of the losses.
-        until: Metrics and what their running mean shall pass: the stage ends when all have, and the
-            steps that it leaves go to the stages after it. Empty: it lasts for its share.
+        until: Metrics and the value that the running mean of each must pass: the stage ends when
+            all have, and the steps that it leaves go to those after it. Empty: it lasts for its
+            share.
     """
 
     name: str

@@ -51,7 +51,7 @@ class _Level:
 
 @dataclass(frozen=True)
 class SourceText:
-    """The whole text that a source shall have from now on, UTF-8."""
+    """The whole text that a source is to have from now on, UTF-8."""
 
     name: str
     text: bytes

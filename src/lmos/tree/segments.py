@@ -63,7 +63,7 @@ class SegmentConfig:
     """How text is cut.
 
     Attributes:
-        window: Most tokens in a window.
+        window: A window has at most so many tokens.
         ratio: Tokens in a span: exactly (`fixed`, the last of a window may be shorter) or about
             (at most one and a half times as many, and at least three quarters as many in any two
             neighbours of a window that may be joined).

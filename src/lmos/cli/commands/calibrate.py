@@ -17,7 +17,9 @@ from lmos.cli.show.trainings import data_options
 @click.argument("model")
 @data_options
 @click.option(
-    "--adapter", metavar="FOLDER", help="The folder of the adapter, if it is not beside the model."
+    "--adapter",
+    metavar="FOLDER",
+    help="Take the adapter from this folder, if it is not beside the model.",
 )
 @click.option(
     "--trust-remote-code", is_flag=True, help="Run Python code that comes with the model."
@@ -27,21 +29,21 @@ from lmos.cli.show.trainings import data_options
     default=40,
     show_default=True,
     metavar="N",
-    help="Number of texts; the model is asked 24 questions about each.",
+    help="Ask the model about N texts, 24 questions about each.",
 )
 @click.option(
     "--false-share",
     default=0.04,
     show_default=True,
     metavar="X",
-    help="At most this share of the questions without an answer may be answered.",
+    help="Let at most this share of the questions without an answer pass as answered.",
 )
 @click.option(
     "--seed",
     default=0,
     show_default=True,
     metavar="N",
-    help="The same seed gives the same texts and questions.",
+    help="Draw texts and questions from this seed; the same one draws the same.",
 )
 @json_option
 def calibrate(

@@ -27,7 +27,8 @@ from lmos.settings import (
     default=",".join(map(str, DEFAULT_RATIOS)),
     show_default=True,
     metavar="K1,K2,...",
-    help="Tokens per embedding at level 1, then embeddings per embedding of the level above.",
+    help="An embedding of level 1 stands for K1 tokens, one of level 2 for K2 of level 1, and "
+    "so on.",
 )
 @option(
     "--window",
@@ -36,7 +37,7 @@ from lmos.settings import (
     default=DEFAULT_WINDOW,
     show_default=True,
     metavar="N",
-    help="Number of tokens that are read at once.",
+    help="The model reads N tokens at once.",
 )
 @option(
     "--segmenter",
@@ -44,9 +45,9 @@ from lmos.settings import (
     type=click.Choice(SEGMENTERS),
     default=SEGMENTERS[0],
     show_default=True,
-    help="Where spans begin: at sentences, items, rows and turns if they fit, at what ends like a "
-    "sentence, every K1 tokens, at the tokens that the model expects least, or after those that "
-    "it looks back at most; the last two read text twice.",
+    help="unit begins spans at sentences, items, rows and turns if they fit, sentence at what ends "
+    "like a sentence, fixed every K1 tokens, surprise at the tokens that the model expects least, "
+    "attention after those that it looks back at most. The last two read the text twice.",
 )
 @model_options
 def new(

@@ -17,7 +17,8 @@ from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE
     "--base",
     required=True,
     metavar="MODEL",
-    help="smollm2-135m-instruct, a folder, a GGUF file, or a name on the Hugging Face Hub.",
+    help="Train this model: smollm2-135m-instruct, a folder, a GGUF file, or a name on the Hugging "
+    "Face Hub.",
 )
 @data_options
 @run_options
@@ -30,22 +31,22 @@ from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE
 @click.option(
     "--full",
     is_flag=True,
-    help="Train all weights; the default for models of at most 100 million parameters, larger ones "
-    "get --lora-rank 16.",
+    help="Train all weights. That is the default for models of at most 100 million parameters; "
+    "larger ones get --lora-rank 16.",
 )
 @click.option(
     "--stages",
     default="warm-up,routing,reading",
     show_default=True,
     metavar="NAMES|FILE",
-    help="The stages to go through, or a JSON file with stages of your own.",
+    help="Go through these stages, or through those of your own in a JSON file.",
 )
 @click.option(
     "--steps",
     default=400,
     show_default=True,
     metavar="N",
-    help="Number of steps in all stages together.",
+    help="Take N steps in all stages together.",
 )
 @option(
     "--batches",
@@ -53,7 +54,7 @@ from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE
     default=1,
     show_default=True,
     metavar="N",
-    help="Number of batches in a step; several processes share them.",
+    help="Average N batches in a step; several processes share them.",
 )
 @option(
     "--passage-share",
@@ -61,7 +62,7 @@ from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE
     default=PASSAGE_SHARE,
     show_default=True,
     metavar="X",
-    help="The share of contexts made of real passages with questions.",
+    help="Make this share of the contexts of real passages with questions.",
 )
 @option(
     "--example-share",
@@ -69,25 +70,25 @@ from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE
     default=EXAMPLE_SHARE,
     show_default=True,
     metavar="X",
-    help="The share of contexts made of the examples in .jsonl files, if there are any.",
+    help="Make this share of the contexts of the examples in .jsonl files, if there are any.",
 )
 @option(
     "--scoring-layer",
     is_rare=True,
     type=int,
     metavar="N",
-    help="The layer whose keys score nodes, from 0.  [default: at 60 % of the depth]",
+    help="Score nodes by the keys of this layer, counted from 0.  [default: at 60 % of the depth]",
 )
 @option(
     "--gradient-checkpointing",
     is_rare=True,
     is_flag=True,
-    help="Save memory: run layers again in the backward pass.",
+    help="Run layers again in the backward pass, to save memory.",
 )
 @click.option(
     "--device",
     metavar="NAME",
-    help="Where to train, such as cpu or cuda:1.  [default: a GPU if there is one]",
+    help="Train here, such as on cpu or cuda:1.  [default: a GPU if there is one]",
 )
 @rate_options(
     learning_rate=1.5e-3,

@@ -20,10 +20,10 @@ from lmos.cli.show.output import note, notes
 _Command = TypeVar("_Command", bound=Callable[..., None])
 _NOTE_EVERY = 10
 _RATES = {
-    "learning_rate": "The peak learning rate of norms and scalars, in units of their size.",
-    "embedding_learning_rate": "The peak learning rate of embeddings, in the same units.",
-    "matrix_learning_rate": "The peak learning rate of the hidden matrices (Muon).",
-    "lora_learning_rate": "The peak learning rate of LoRA weights (AdamW).",
+    "learning_rate": "Train norms and scalars at this peak rate, in units of their size.",
+    "embedding_learning_rate": "Train embeddings at this peak rate, in the same units.",
+    "matrix_learning_rate": "Train the hidden matrices at this peak rate (Muon).",
+    "lora_learning_rate": "Train LoRA weights at this peak rate (AdamW).",
 }
 
 
@@ -35,7 +35,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Path(path_type=Path),
         required=True,
         metavar="FOLDER",
-        help="A folder with .txt and .md files, and questions: .jsonl, SQuAD, FairytaleQA.",
+        help="Read texts (.txt, .md) and questions (.jsonl, SQuAD, FairytaleQA) in this folder.",
     )
     @option(
         "--exclude",
@@ -70,7 +70,7 @@ def run_options(command: _Command) -> _Command:
             default=0,
             show_default=True,
             metavar="N",
-            help="The same seed gives the same data.",
+            help="Draw the data from this seed; the same one draws the same.",
         ),
         option(
             "--checkpoint-every",
@@ -78,14 +78,14 @@ def run_options(command: _Command) -> _Command:
             default=50,
             show_default=True,
             metavar="N",
-            help="Number of steps between checkpoints.",
+            help="Write a checkpoint every N steps.",
         ),
         click.option(
             "--out",
             type=click.Path(path_type=Path),
             required=True,
             metavar="FOLDER",
-            help="A new folder for checkpoint, metrics, curves, and the model in OUT/model.",
+            help="Write checkpoint, metrics and curves to this new folder, the model to OUT/model.",
         ),
     ):
         command = decorate(command)
