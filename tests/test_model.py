@@ -665,6 +665,7 @@ def test_an_ordinary_model_of_transformers_can_be_wrapped(model_folders: dict[st
         x_BTD = expected.embed(some_ids()).detach()
         assert ours.base_hash == expected.base_hash
         assert ours.name == "mine"
+        assert BaseModel(plain_model(folder, "sdpa"), tokenizer).name == str(folder)
         assert torch.equal(ours.forward(x_BTD), expected.forward(x_BTD))
         ours.attention(x_BTD, None, None, layer=1)
         assert not tokenizer.backend_tokenizer.encode_special_tokens

@@ -50,7 +50,7 @@ class BaseModel(Transformer):
             saved with the adapter as long as it belongs to it.
     """
 
-    def __init__(self, module: Any, tokenizer: Any, name: str) -> None:
+    def __init__(self, module: Any, tokenizer: Any, name: str | None = None) -> None:
         """Wrap a model and a tokenizer that transformers loaded, with a fresh adapter.
 
         From here on the model attends as lmos has it, with the same results; the tokenizer stays
@@ -59,11 +59,12 @@ class BaseModel(Transformer):
         Args:
             module: A causal LM.
             tokenizer: A fast one.
-            name: What to call the model in messages and stores.
+            name: What to call the model in messages and stores; by default as transformers does.
 
         Raises:
             ModelError: The architecture cannot be used; the message says why.
         """
+        name = name or str(module.name_or_path) or str(module.config.model_type)
         _require_offsets(tokenizer, name)
         _take_attention(module, name)
         super().__init__(module, name)
