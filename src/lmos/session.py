@@ -92,7 +92,7 @@ def load_model(
         ModelError: It cannot be loaded or used.
         ConfigError: There is no such device or dtype.
     """
-    require_choice("dtype", dtype, DTYPES)
+    require_choice("dtype", dtype, *DTYPES)
     if device == "auto":
         device = best_device()
     if name == DEFAULT_MODEL and not is_known(name):

@@ -34,7 +34,7 @@ PASSAGE_SHARE = 0.4
 EXAMPLE_SHARE = 0.5
 
 
-def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def require_choice(name: str, value: str, *choices: str) -> None:
     """Check that a value is one of those that there are.
 
     Raises:
@@ -59,8 +59,8 @@ class Compression:
     output_mode: str = OUTPUT_MODES[0]
 
     def __post_init__(self) -> None:
-        require_choice("mask", self.mask_mode, MASK_MODES)
-        require_choice("output", self.output_mode, OUTPUT_MODES)
+        require_choice("mask", self.mask_mode, *MASK_MODES)
+        require_choice("output", self.output_mode, *OUTPUT_MODES)
 
 
 DEFAULT_COMPRESSION = Compression()
@@ -166,7 +166,7 @@ class RetrievalConfig:
         for each in fields(self):
             value = getattr(self, each.name)
             if each.metadata.get("choices"):
-                require_choice(each.name, value, each.metadata["choices"])
+                require_choice(each.name, value, *each.metadata["choices"])
             least = each.metadata.get("least")
             if least is not None and not least <= value < math.inf:
                 raise ConfigError(f"{each.name}: expected at least {least}, got {value}")

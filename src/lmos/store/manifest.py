@@ -74,7 +74,7 @@ class Manifest:
             ("output", self.output_mode, OUTPUT_MODES),
             ("dtype", self.dtype, ("bfloat16", "float16")),
         ):
-            require_choice(name, value, allowed)
+            require_choice(name, value, *allowed)
 
     @property
     def num_levels(self) -> int:

@@ -83,7 +83,7 @@ class SegmentConfig:
                 f"expected 2 ≤ ratio ≤ window, got ratio {self.ratio} and window {self.window}"
             )
         if isinstance(self.segmenter, str):
-            require_choice("segmenter", self.segmenter, SEGMENTERS)
+            require_choice("segmenter", self.segmenter, *SEGMENTERS)
 
     @property
     def look_ahead_bytes(self) -> int:
@@ -101,7 +101,7 @@ def name_of(segmenter: str | AbstractSegmenter) -> str:
         ConfigError: There is none of that name, or one of the user's own has a name of lmos'.
     """
     if isinstance(segmenter, str):
-        require_choice("segmenter", segmenter, SEGMENTERS)
+        require_choice("segmenter", segmenter, *SEGMENTERS)
         return segmenter
     if segmenter.name in SEGMENTERS or not segmenter.name.isidentifier():
         raise ConfigError(
