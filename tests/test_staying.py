@@ -13,12 +13,12 @@ from building import prose
 from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
 from lmos.session import make_manifest
+from lmos.settings import Rates
 from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.loop import LoopConfig, run_loop
 from lmos.training.losses import CompressionConfig
-from lmos.training.optimizers import Rates
 from lmos.training.staying import Staying
 
 PASSAGES = PassageSampler([Document("a.txt", prose(3000))])

@@ -29,9 +29,12 @@ DTYPES = ("auto", "float32", "bfloat16")
 STRATEGIES = ("hybrid", "tree", "flat", "index")
 MAX_NEW_TOKENS = 128
 
-# Of a training.
+# Of a training and a calibration.
 PASSAGE_SHARE = 0.4
 EXAMPLE_SHARE = 0.5
+CHECKPOINT_EVERY = 50
+CALIBRATION_TEXTS = 40
+FALSE_SHARE = 0.04
 
 
 def require_choice(name: str, value: str, *choices: str) -> None:
@@ -196,3 +199,38 @@ class RetrievalConfig:
         if self.since is None and self.until is None and not self.where:
             return None
         return frozenset(source.source_id for source in store.sources() if self.admits(source))
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Peak learning rates of a training.
+
+    Attributes:
+        learning_rate: For norms, biases and scalars, in units of their own root mean square at
+            the start where that is not zero.
+        embedding_learning_rate: For embeddings, in the same units; one that starts at zero takes
+            the size of the token embeddings.
+        matrix_learning_rate: For the hidden matrices, which Muon updates.
+        lora_learning_rate: For LoRA weights, as it is: they start at zero.
+        weight_decay: Decoupled, on hidden matrices only.
+
+    Raises:
+        ConfigError: A rate is negative or no number.
+    """
+
+    learning_rate: float = _setting(
+        1.5e-3, "Train norms and scalars at this peak rate, in units of their size."
+    )
+    embedding_learning_rate: float = _setting(
+        0.008, "Train embeddings at this peak rate, in the same units."
+    )
+    matrix_learning_rate: float = _setting(
+        0.001, "Train the hidden matrices at this peak rate (Muon)."
+    )
+    lora_learning_rate: float = _setting(2e-4, "Train LoRA weights at this peak rate (AdamW).")
+    weight_decay: float = _setting(0.01)
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not 0 <= value < math.inf:
+                raise ConfigError(f"{name}: expected a number ≥ 0, got {value}")

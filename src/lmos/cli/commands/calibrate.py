@@ -11,6 +11,7 @@ from lmos.cli.options import ModelChoice, json_option
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import print_json, progress_bar, results
 from lmos.cli.show.trainings import data_options
+from lmos.settings import CALIBRATION_TEXTS, FALSE_SHARE
 
 
 @click.command(cls=HelpfulCommand, short_help="Fit how sure a model may be of its answers.")
@@ -26,14 +27,14 @@ from lmos.cli.show.trainings import data_options
 )
 @click.option(
     "--texts",
-    default=40,
+    default=CALIBRATION_TEXTS,
     show_default=True,
     metavar="N",
     help="Ask the model about N texts, 24 questions about each.",
 )
 @click.option(
     "--false-share",
-    default=0.04,
+    default=FALSE_SHARE,
     show_default=True,
     metavar="X",
     help="Let at most this share of the questions without an answer pass as answered.",

@@ -9,7 +9,7 @@ import click
 
 from lmos.cli.show.helping import HelpfulCommand, option
 from lmos.cli.show.trainings import data_options, rate_options, run_options, training_bar
-from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE
+from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE, Rates
 
 
 @click.command(cls=HelpfulCommand, short_help="Teach a model to compress and retrieve.")
@@ -90,12 +90,7 @@ from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE
     metavar="NAME",
     help="Train here, such as on cpu or cuda:1.  [default: a GPU if there is one]",
 )
-@rate_options(
-    learning_rate=1.5e-3,
-    embedding_learning_rate=0.008,
-    matrix_learning_rate=0.001,
-    lora_learning_rate=2e-4,
-)
+@rate_options
 def train(
     base: str,
     data: dict[str, Any],
@@ -137,7 +132,6 @@ def train(
 
     from lmos.training.data import DataConfig
     from lmos.training.loop import LoopConfig
-    from lmos.training.optimizers import Rates
     from lmos.training.run import TrainConfig
     from lmos.training.run import train as run
     from lmos.training.stages import read_stages

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,15 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lmos.cli.show.helping import option
 from lmos.cli.show.output import note, notes
+from lmos.settings import CHECKPOINT_EVERY, Rates
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 _NOTE_EVERY = 10
-_RATES = {
-    "learning_rate": "Train norms and scalars at this peak rate, in units of their size.",
-    "embedding_learning_rate": "Train embeddings at this peak rate, in the same units.",
-    "matrix_learning_rate": "Train the hidden matrices at this peak rate (Muon).",
-    "lora_learning_rate": "Train LoRA weights at this peak rate (AdamW).",
-}
 
 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -75,7 +71,7 @@ def run_options(command: _Command) -> _Command:
         option(
             "--checkpoint-every",
             is_rare=True,
-            default=50,
+            default=CHECKPOINT_EVERY,
             show_default=True,
             metavar="N",
             help="Write a checkpoint every N steps.",
@@ -92,23 +88,18 @@ def run_options(command: _Command) -> _Command:
     return command
 
 
-def rate_options(**defaults: float) -> Callable[[_Command], _Command]:
-    """Peak learning rates, by the names of `Rates`, with what they are by default."""
-
-    def with_rates(command: _Command) -> _Command:
-        for name, default in reversed(defaults.items()):
-            flag = f"--{name.replace('_', '-')}"
-            command = option(
-                flag,
-                is_rare=True,
-                default=default,
-                show_default=True,
-                metavar="X",
-                help=_RATES[name],
-            )(command)
-        return command
-
-    return with_rates
+def rate_options(command: _Command) -> _Command:
+    """Peak learning rates, by the names of `Rates`."""
+    for each in reversed([each for each in fields(Rates) if each.metadata["help"]]):
+        command = option(
+            f"--{each.name.replace('_', '-')}",
+            is_rare=True,
+            default=each.default,
+            show_default=True,
+            metavar="X",
+            help=each.metadata["help"],
+        )(command)
+    return command
 
 
 @contextmanager
