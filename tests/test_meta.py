@@ -37,7 +37,7 @@ ONLY_IMPORTERS = {
     "peft": ("model.base",),
     "accelerate": ("training",),
     "apsw": ("store",),
-    "tokenizers": ("model.tokens", "model.conversion", "training"),
+    "tokenizers": ("model.tokens", "model.conversion"),
     "faiss": ("search.vectorindex",),
     "ray": ("upkeep.scaleout",),
     "click": ("cli",),
