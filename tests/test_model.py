@@ -755,5 +755,5 @@ def test_a_model_computes_with_the_dtype_that_was_asked_for(
     assert load_model(str(tmp_path / "half"), device="cpu").dtype == torch.bfloat16
     capabilities.clear()
     assert load_model(str(tmp_path / "half"), device="cpu").dtype == torch.float32
-    with pytest.raises(ConfigError, match="expected one of float32, bfloat16, auto, got 'int8'"):
+    with pytest.raises(ConfigError, match="expected one of auto, float32, bfloat16, got 'int8'"):
         load_model(str(llama_folder), dtype="int8")

@@ -172,7 +172,8 @@ class RetrievalConfig:
                 require_choice(each.name, value, *each.metadata["choices"])
             least = each.metadata.get("least")
             if least is not None and not least <= value < math.inf:
-                raise ConfigError(f"{each.name}: expected at least {least}, got {value}")
+                what = "a number of at least" if isinstance(value, float) else "at least"
+                raise ConfigError(f"{each.name}: expected {what} {least}, got {value}")
         if not 0 < self.text_mass <= 1:
             raise ConfigError(
                 f"text_mass: expected a share above 0 and up to 1, got {self.text_mass}"
