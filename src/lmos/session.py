@@ -25,8 +25,10 @@ from lmos.model.released import DEFAULT_MODEL, is_known, shipped_adapter
 from lmos.nodes import Source, Span
 from lmos.reading.answers import Answer
 from lmos.reading.citations import Citation, cite, read_passages
+from lmos.reading.differing import Reader
 from lmos.reading.generation import AnswerStream, prompt_embeddings, stream_answer
 from lmos.search.absence import why_nothing
+from lmos.search.passages import passage_of
 from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore
@@ -421,6 +423,7 @@ class Session:
                 )
             prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, question, turns)
             passages = read_passages(self.store, retrieval.hits)
+            read = [passage_of(self.store, hit.source, hit.byte_span) for hit in retrieval.hits]
         return Answer(
             question,
             retrieval,
@@ -430,6 +433,7 @@ class Session:
             _passages=passages,
             _calibration=self.model.calibration,
             _start=start,
+            _reader=Reader(self.model, question, turns, read),
         )
 
     def cite(self, retrieval: Retrieval) -> tuple[Citation, ...]:
