@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lmos.cli import parameters
-from lmos.cli.choosing import Taking, file_options, tell_skipped
+from lmos.cli.choosing import Taking, file_options, tell_notes, tell_skipped
 from lmos.cli.failures import FAILED, INTERRUPTED
 from lmos.cli.inputs import STDIN, Inputs, find_inputs, keeping_piped_text, read_stdin
 from lmos.cli.moments import moment
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lmos.cli.adding import Outcome
 
 
-@click.command(cls=HelpfulCommand, short_help="Add files, folders or standard input.")
+@click.command(cls=HelpfulCommand, short_help="Add files, folders, pages of the web or standard input.")
 @store_argument
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--source", metavar="NAME", help="Name of the source.  [default: the path]")
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "--time",
     type=moment,
     metavar="TIME",
-    help="When the text is from.  [default: of the file; now for -]",
+    help="When the text is from.  [default: what the file says, or when it was changed; now for -]",
 )
 @click.option(
     "--label",
@@ -71,19 +71,23 @@ def add(
     model: ModelChoice,
     as_json: bool,
 ) -> None:
-    r"""Add files, folders, or - for standard input, to STORE.
+    r"""Add files, folders, pages of the web, or - for standard input, to STORE.
 
     \b
     Example:
       lmos add life.lmos notes/ letter.txt --label author=me
+      lmos add life.lmos report.pdf table.xlsx mail.mbox https://example.org/page.html
       git log | lmos add life.lmos - --source "git log"
       lmos add life.lmos library/ --ray local
       echo "Sold the blue bicycle." | lmos add life.lmos - --source diary --append
 
     A file becomes a source named by its path: relative to the current folder if it lies below it,
     else absolute. A source that is there already gets the new text: only what changed is
-    compressed, and a file that did not change is skipped. Of a folder, .txt, .md, .markdown and
-    .rst are taken, at any depth; hidden files are not. TIME is an ISO 8601 date or time (local
+    compressed, and a file that did not change is skipped. Of a folder, text, source code, PDF,
+    Office, HTML, EPUB, e-mail, tables, notebooks, subtitles and exports of chats are taken by their
+    suffix, at any depth; hidden files are not. What is stored is their text, and citations name the
+    page, the slide or the row that it comes from. Several texts in one file, such as the messages
+    of a mailbox, become sources like mail.mbox#Lunch. TIME is an ISO 8601 date or time (local
     unless it has an offset), or @ and seconds since 1970.
 
     A file that cannot be read is skipped and named, and the exit status is then 1. Each source is
@@ -94,12 +98,13 @@ def add(
     inputs = _named_inputs(paths, source, taking, append=append)
     for problem in inputs.problems:
         tell_skipped(problem)
+    tell_notes(inputs.files)
 
     from lmos.cli.adding import Settings
 
     start = clock.perf_counter()
     done: list[Outcome] = []
-    settings = Settings(time, dict(labels), append, taking.max_bytes)
+    settings = Settings(time, dict(labels), append, taking.reading)
     total = sum(file.num_bytes for file in inputs.files)
     skip = partial(taking.skip, inputs.problems)
     try:
@@ -169,8 +174,8 @@ def _named_inputs(
             raise click.UsageError("expected - alone or paths, got both")
         if source is None:
             raise click.UsageError("standard input needs a name: give --source NAME")
-        return read_stdin(source, taking.max_bytes)
-    inputs = find_inputs(paths, taking.choice, taking.max_bytes, strict=taking.strict)
+        return read_stdin(source, taking.reading)
+    inputs = find_inputs(paths, taking.choice, taking.reading, strict=taking.strict)
     if source is None:
         return inputs
     num_files = len(inputs.files) + len(inputs.problems)
