@@ -26,7 +26,9 @@ def expected(number: int) -> MemoryStore:
     put_text(store, "gone", b"", TEXT[:90])
     store.delete_source("gone")
     patch = patch_between(tree_of(b""), tree_of(TEXT[::-1][:200]))
-    store.put_source("letter", patch, time=1.5, metadata={"from": "Eva"}, places=PLACES if number >= 3 else ())
+    store.put_source(
+        "letter", patch, time=1.5, metadata={"from": "Eva"}, places=PLACES if number >= 3 else ()
+    )
     return store
 
 

@@ -101,7 +101,9 @@ def read_stdin(name: str, reading: Reading) -> Inputs:
         raise too_large(shown_name, "more", max_bytes)
     text = decode_text(shown_name, data, reading.encoding)
     require_content(shown_name, text)
-    return Inputs([TextFile(name, Path(STDIN), len(text.encode()), None, digest_of(text.encode()), text)])
+    return Inputs(
+        [TextFile(name, Path(STDIN), len(text.encode()), None, digest_of(text.encode()), text)]
+    )
 
 
 @contextmanager

@@ -51,7 +51,9 @@ def _iter_parts(archive: zipfile.ZipFile) -> Iterator[str]:
         package_name = _all(container, "rootfile")[0].attrib["full-path"]
         package = ElementTree.fromstring(archive.read(package_name))
     except (KeyError, IndexError, ElementTree.ParseError) as error:
-        raise DataError(f"expected an EPUB book, but it does not say what it holds: {error}") from None
+        raise DataError(
+            f"expected an EPUB book, but it does not say what it holds: {error}"
+        ) from None
     items = {item.get("id"): item for item in _all(package, "item")}
     there = set(archive.namelist())
     for reference in _all(package, "itemref"):

@@ -88,7 +88,9 @@ def _speaker(role: str) -> str:
 
 def _seconds(time: Any) -> float | None:
     try:
-        return float(time) if not isinstance(time, str) else datetime.fromisoformat(time).timestamp()
+        return (
+            float(time) if not isinstance(time, str) else datetime.fromisoformat(time).timestamp()
+        )
     except (TypeError, ValueError):
         return None
 

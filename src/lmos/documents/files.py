@@ -76,7 +76,9 @@ def _read(reader: AbstractReader, original: Original, shown_name: str) -> list[D
     except Exception as error:
         # Libraries raise whatever they like where a file is not what it says it is.
         reason = f"{type(error).__name__}: {error}".split("\n")[0][:200]
-        raise DataError(f"{shown_name}: expected {reader.kind}, got a broken one ({reason})") from error
+        raise DataError(
+            f"{shown_name}: expected {reader.kind}, got a broken one ({reason})"
+        ) from error
     return documents or [Document("")]
 
 
@@ -104,5 +106,3 @@ def _text_file(
         notes=tuple(notes),
     )
     return file, document.text
-
-

@@ -33,11 +33,12 @@ class WordReader(AbstractReader):
         open_archive(original, self.kind).close()
         with needing("Word"):
             import docx
+            from docx.table import Table
 
         composer = Composer(original.reading.max_bytes)
         num_paragraphs = num_tables = 0
         for block in docx.Document(io.BytesIO(original.data)).iter_inner_content():
-            if hasattr(block, "rows"):
+            if isinstance(block, Table):
                 num_tables += 1
                 _write_table(block, composer, f"table {num_tables}, row")
             elif line := _paragraph_line(block):
@@ -61,7 +62,9 @@ class SlidesReader(AbstractReader):
         composer = Composer(original.reading.max_bytes)
         for number, slide in enumerate(pptx.Presentation(io.BytesIO(original.data)).slides, 1):
             title = slide.shapes.title
-            lines = [f"# {one_line(title.text)}"] if title is not None and title.text.strip() else []
+            lines = (
+                [f"# {one_line(title.text)}"] if title is not None and title.text.strip() else []
+            )
             skipped = None if title is None else title.shape_id
             lines += _iter_shape_lines(each for each in slide.shapes if each.shape_id != skipped)
             composer.add("".join(f"{line}\n" for line in lines), f"slide {number}")
@@ -88,9 +91,7 @@ class SheetsReader(AbstractReader):
         with warnings.catch_warnings():
             # Of what it leaves out, which is no text.
             warnings.simplefilter("ignore")
-            book = openpyxl.load_workbook(
-                io.BytesIO(original.data), read_only=True, data_only=True
-            )
+            book = openpyxl.load_workbook(io.BytesIO(original.data), read_only=True, data_only=True)
             for sheet in book.worksheets:
                 title = one_line(sheet.title)
                 lines = list(iter_lines(sheet.iter_rows(values_only=True)))

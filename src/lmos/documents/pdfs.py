@@ -35,7 +35,7 @@ class PdfReader(AbstractReader):
             raise DataError("encrypted; take the password off first, e.g. with qpdf --decrypt")
         composer = Composer(original.reading.max_bytes)
         for number, page in enumerate(pages.pages, 1):
-            text = _mended(page.extract_text()).strip()
+            text = mended(page.extract_text()).strip()
             composer.add(f"{text}\n\n" if text else "", f"page {number}")
         if composer.is_blank:
             count = len(pages.pages)
@@ -56,7 +56,7 @@ def _is_opened(pages: Pages) -> bool:
         raise DataError(f'encrypted; {error}: pip install "lmos[files]"') from error
 
 
-def _mended(text: str) -> str:
+def mended(text: str) -> str:
     """Words in one piece that were parted at the ends of lines."""
     return _PARTED.sub(_joined, text.replace("\r\n", "\n"))
 

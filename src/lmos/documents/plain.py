@@ -55,10 +55,10 @@ class CodeReader(AbstractReader):
     suffixes = tuple(
         f".{name}"
         for name in (
-            "py pyi js mjs cjs ts jsx tsx c h cc cpp cxx hpp hh cs java kt kts scala go rs swift rb "
-            "php pl pm lua r jl hs ml mli ex exs erl clj lisp el dart zig nim d pas f90 f95 sql sh "
-            "bash zsh fish ps1 bat css scss less vue svelte proto graphql cmake mk tf nix toml yaml "
-            "yml ini cfg conf properties xml xsd bib po"
+            "py pyi js mjs cjs ts jsx tsx c h cc cpp cxx hpp hh cs java kt kts scala go rs swift "
+            "rb php pl pm lua r jl hs ml mli ex exs erl clj lisp el dart zig nim d pas f90 f95 sql "
+            "sh bash zsh fish ps1 bat css scss less vue svelte proto graphql cmake mk tf nix toml "
+            "yaml yml ini cfg conf properties xml xsd bib po"
         ).split()
     )
     is_quick = True
@@ -86,7 +86,9 @@ def _front_matter(text: str) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError):
         # It is text all the same, and says so itself.
         return {}
-    return {str(key).lower(): value for key, value in values.items()} if type(values) is dict else {}
+    return (
+        {str(key).lower(): value for key, value in values.items()} if type(values) is dict else {}
+    )
 
 
 def _iter_labels(values: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -26,8 +26,8 @@ class JsonReader(AbstractReader):
         try:
             value = json.loads(text)
         except json.JSONDecodeError as error:
-            lines = [line for line in text.splitlines() if line.strip()]
-            if len(lines) > 1 and _is_json(lines[0]) and _is_json(lines[1]):
+            begin = [line for line in text.splitlines() if line.strip()][:2]
+            if len(begin) > 1 and all(map(_is_json, begin)):
                 return JsonLinesReader().read(original)
             raise DataError(f"line {error.lineno}: expected JSON: {error.msg}") from None
         if conversations.are_conversations(value):
@@ -83,7 +83,9 @@ def _iter_lines(value: Any, path: str) -> Iterator[str]:
             yield from _iter_lines(each, f"{path}[{number}]")
     elif value is not None and value != []:
         values = value if isinstance(value, list) else [value]
-        told = one_line(", ".join(each if type(each) is str else json.dumps(each) for each in values))
+        told = one_line(
+            ", ".join(each if type(each) is str else json.dumps(each) for each in values)
+        )
         if told:
             yield f"{path}: {told}" if path else told
 

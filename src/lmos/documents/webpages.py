@@ -17,15 +17,21 @@ if TYPE_CHECKING:
 
 _DECLARED = re.compile(rb"""<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*["']?([\w-]+)""", re.I)
 _HEAD_BYTES = 4096
-_LEFT_OUT = frozenset(
+_XML = re.compile(r"<\?xml|<html[^>]*\sxmlns=", re.IGNORECASE)
+_CLOSED = re.compile(
+    r"<(title|script|style|textarea|iframe|a|p|div|span|td|th|li|i|b|em|strong)\b([^<>]*)/>"
+)
+_LEFT_OUT = (
     "script style noscript template nav footer aside form button select svg head iframe object "
-    "canvas audio video math dialog -comment".split()
+    "canvas audio video dialog".split()
 )
 _HEADINGS = frozenset(f"h{rank}" for rank in range(1, 7))
 _PARAGRAPHS = frozenset(
     "p blockquote ul ol dl figure section article header main hgroup details fieldset hr".split()
 )
 _LINES = frozenset("div li dt dd figcaption summary address tr caption center body".split())
+_IN_ITEMS = ("p", "ul", "ol")
+"""In an item of a list these begin a line, and no paragraph."""
 _BLOCKS = _PARAGRAPHS | _LINES | _HEADINGS | {"table", "pre"}
 
 
@@ -62,12 +68,14 @@ def write_page(text: str, composer: Composer, label: str | None = None) -> None:
     with needing("HTML"):
         from selectolax.lexbor import LexborHTMLParser
 
-    page = LexborHTMLParser(text)
-    root = _main_part(page.css("main, [role=main]") or page.css("article")) or page.body
+    page = LexborHTMLParser(_as_html(text))
     title = page.css_first("title")
+    named = "" if title is None else one_line(title.text())
+    page.strip_tags(_LEFT_OUT, recursive=True)
+    root = _main_part(page.css("main, [role=main]") or page.css("article")) or page.body
     writer = _PageWriter(composer, label)
-    if title is not None and (root is None or root.css_first("h1") is None):
-        writer.heading(1, one_line(title.text()))
+    if named and (root is None or root.css_first("h1") is None):
+        writer.heading(1, named)
     if root is not None:
         writer.write(root)
     writer.end()
@@ -78,9 +86,14 @@ def first_heading(text: str) -> str:
     with needing("HTML"):
         from selectolax.lexbor import LexborHTMLParser
 
-    page = LexborHTMLParser(text)
+    page = LexborHTMLParser(_as_html(text))
     found = page.css_first("h1, h2, h3") or page.css_first("title")
     return "" if found is None else one_line(found.text())
+
+
+def _as_html(text: str) -> str:
+    """A page whose elements may end as those of XML do, which HTML does not know: `<title/>`."""
+    return _CLOSED.sub(r"<\1\2></\1>", text) if _XML.search(text[:_HEAD_BYTES]) else text
 
 
 def _main_part(nodes: list[LexborNode]) -> LexborNode | None:
@@ -97,8 +110,8 @@ class _PageWriter:
         self._anchor: str | None = None
         self._line: list[str] = []
         self._prefix = ""
-        self._is_parted = True
-        """Whether a blank line, or nothing, stands before what comes next."""
+        self._is_begun = self._is_parted = False
+        """Whether there is a line already, and whether a blank one comes before the next."""
 
     def heading(self, rank: int, text: str) -> None:
         self._part()
@@ -111,13 +124,13 @@ class _PageWriter:
         tag = node.tag or ""
         if tag == "-text":
             self._line.append(node.text_content or "")
-        elif tag in _LEFT_OUT or "hidden" in node.attributes:
+        elif tag == "-comment" or "hidden" in node.attributes:
             return
         elif tag == "br":
             self._break()
         elif tag in _HEADINGS:
             self._see_anchor(node)
-            self.heading(int(tag[1]), one_line(node.text().removesuffix("¶")))
+            self.heading(int(tag[1]), one_line(node.text()).rstrip("¶§ "))
         elif tag == "pre":
             self._part()
             code = node.text().strip("\n")
@@ -137,6 +150,8 @@ class _PageWriter:
     def _walk(self, node: LexborNode, tag: str) -> None:
         if tag in ("section", "article", "div"):
             self._see_anchor(node)
+        if node.parent is not None and node.parent.tag == "li" and tag in _IN_ITEMS:
+            tag = "div"
         self._open(tag)
         if tag == "li":
             self._prefix = "- "
@@ -178,20 +193,18 @@ class _PageWriter:
             self._prefix = ""
 
     def _part(self) -> None:
-        """End the line, and leave one blank."""
+        """End the line, and leave one blank before the next."""
         self._break()
-        if not self._is_parted:
-            self._composer.add("\n")
-            self._is_parted = True
+        self._is_parted = self._is_begun
 
     def _put(self, text: str) -> None:
         if text:
+            self._composer.add("\n" if self._is_parted else "")
             self._composer.add(f"{text}\n", self._label or self._anchor)
-            self._is_parted = False
+            self._is_begun, self._is_parted = True, False
 
 
 def _is_plain_table(node: LexborNode) -> bool:
     """Whether it is a table of values, not one by which a page is laid out."""
-    return node.css_first("table, p p, ul, ol, h1, h2, h3, pre") in (None, node) and all(
-        inner.mem_id == node.mem_id for inner in node.css("table")
-    )
+    inner = node.css("table, ul, ol, h1, h2, h3, pre")
+    return all(each.mem_id == node.mem_id for each in inner)

@@ -116,7 +116,9 @@ class Passage:
 def read_passages(store: AbstractStore, hits: Iterable[Hit]) -> tuple[Passage, ...]:
     """The hits with as much text around them as their sentences may take."""
     hits = list(hits)
-    places = {source_id: store.places(source_id) for source_id in {h.source.source_id for h in hits}}
+    places = {
+        source_id: store.places(source_id) for source_id in {h.source.source_id for h in hits}
+    }
     return tuple(_read_passage(store, hit, places[hit.source.source_id]) for hit in hits)
 
 

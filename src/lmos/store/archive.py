@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -109,7 +110,11 @@ def _write_members(store: AbstractStore, archive: zipfile.ZipFile) -> int:
     archive.writestr(_HEAD, json.dumps(head, indent=2))
     for number, source in enumerate(sources):
         folder, patch = _folder(number), whole_patch(store, source)
-        labels = {"name": source.name, "time": source.time, "labels": dict(source.metadata)}
+        labels: dict[str, Any] = {
+            "name": source.name,
+            "time": source.time,
+            "labels": dict(source.metadata),
+        }
         if places := store.places(source.source_id):
             labels["places"] = places
         archive.writestr(f"{folder}/{_LABELS}", json.dumps(labels, indent=2))

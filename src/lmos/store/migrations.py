@@ -90,7 +90,8 @@ def keep_places(db: apsw.Connection) -> None:
     """Format 3: where in its original the text of a source comes from."""
     db.execute(_PLACES)
     query = "SELECT source_id FROM sources WHERE typeof(source_id) = 'integer'"
-    for (source_id,) in db.execute(query).fetchall():
+    source_ids: list[int] = [source_id for (source_id,) in db.execute(query)]
+    for source_id in source_ids:
         tables.write_places(db, source_id, ())
     _write_version(db, 3)
 

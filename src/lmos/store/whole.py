@@ -25,10 +25,21 @@ def whole_patch(store: AbstractStore, source: Source) -> SourcePatch:
 
 
 def copy_source(
-    store: AbstractStore, source: Source, other: AbstractStore, places: Sequence[PlaceMark]
+    store: AbstractStore,
+    source: Source,
+    other: AbstractStore,
+    places: Sequence[PlaceMark] | None = None,
 ) -> Source:
-    """Put a source of one store, with these places, into another of the same manifest."""
+    """Put a source of one store into another of the same manifest, bit by bit the same.
+
+    Args:
+        store: Has the source.
+        source: What is copied.
+        other: Gets it.
+        places: Instead of its own, where these cannot be read.
+    """
     patch = whole_patch(store, source)
+    places = store.places(source.source_id) if places is None else places
     return other.put_source(
         source.name, patch, time=source.time, metadata=source.metadata, places=places
     )

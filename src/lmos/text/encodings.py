@@ -80,7 +80,9 @@ def _decoded(data: bytes, encoding: str) -> str:
 
 def _not_utf8(data: bytes, error: UnicodeDecodeError) -> DataError:
     found = _detected(data)
-    advice = "add --encoding NAME" if found is None else f"it may be {found}: add --encoding {found}"
+    advice = (
+        "add --encoding NAME" if found is None else f"it may be {found}: add --encoding {found}"
+    )
     return DataError(
         f"expected UTF-8, got byte {data[error.start]:#04x} at offset {error.start}; {advice}"
     )

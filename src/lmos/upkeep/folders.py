@@ -192,11 +192,11 @@ def read_folder(
             num_other += 1
             continue
         try:
-            found = _looked_at(_name_of(real / below), path, reading, looks)
+            texts = _looked_at(_name_of(real / below), path, reading, looks)
         except DataError as error:
             problems.append(Problem(real / below, str(error)))
             continue
-        for file, is_blank in found:
+        for file, is_blank in texts:
             num_kept += 0 if file.text is None else file.num_bytes
             if is_blank:
                 num_empty += 1
@@ -215,7 +215,9 @@ def _looked_at(
     if stamp not in looks:
         try:
             found = look_at(name, path, reading)
-            looks[stamp] = tuple((replace(file, text=None), not text.strip()) for file, text in found)
+            looks[stamp] = tuple(
+                (replace(file, text=None), not text.strip()) for file, text in found
+            )
             return tuple((file, not text.strip()) for file, text in found)
         except DataError as error:
             looks[stamp] = error

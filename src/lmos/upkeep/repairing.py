@@ -141,6 +141,4 @@ def _rebuild(
 ) -> None:
     """Give the new store a source of the old one, made again from its text."""
     (patch,) = builder.build(new, [SourceText(source.name, old.text(source.source_id))])
-    new.put_source(
-        source.name, patch, time=source.time, metadata=source.metadata, places=places
-    )
+    new.put_source(source.name, patch, time=source.time, metadata=source.metadata, places=places)

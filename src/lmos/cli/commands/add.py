@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from lmos.cli.adding import Outcome
 
 
-@click.command(cls=HelpfulCommand, short_help="Add files, folders, pages of the web or standard input.")
+@click.command(
+    cls=HelpfulCommand, short_help="Add files, folders, pages of the web or standard input."
+)
 @store_argument
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--source", metavar="NAME", help="Name of the source.  [default: the path]")
