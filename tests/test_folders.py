@@ -161,7 +161,7 @@ def test_what_is_no_folder_is_refused(folder: str) -> None:
     ("include", "exclude", "expected"),
     [
         ((), (), "a.md b.TXT deep/drafts/c.md deep/d.rst"),
-        (("*.org",), (), "e.org"),
+        (("*.abc",), (), "e.abc"),
         (("deep/*",), (), "deep/drafts/c.md deep/d.rst deep/photo.png"),
         (("**/*.md",), (), "a.md deep/drafts/c.md"),
         ((), ("drafts",), "a.md b.TXT deep/d.rst"),
@@ -177,7 +177,7 @@ def test_patterns_choose_files(
     include: tuple[str, ...], exclude: tuple[str, ...], expected: str
 ) -> None:
     choice = Choice(include, exclude)
-    paths = "a.md b.TXT deep/drafts/c.md deep/d.rst deep/photo.png e.org .x.md .x/y.md"
+    paths = "a.md b.TXT deep/drafts/c.md deep/d.rst deep/photo.png e.abc .x.md .x/y.md"
     taken = [path for path in paths.split() if choice.takes(PurePosixPath(path))]
     assert " ".join(taken) == expected
 

@@ -28,9 +28,9 @@ def place_of(places: Sequence[PlaceMark], span: Span) -> str | None:
         >>> place_of(marks, Span(20, 40)), place_of(marks, Span(80, 160))
         ('page 1', 'page 1–3')
     """
-    first = max(bisect_right(places, span.start, key=_start_of) - 1, 0)
+    first = bisect_right(places, span.start, key=_start_of) - 1
     stop = max(bisect_left(places, span.stop, key=_start_of), first + 1)
-    labels = [mark.label for mark in places[first:stop] if mark.label]
+    labels = [mark.label for mark in places[max(first, 0) : stop] if mark.label]
     return _joined(labels[0], labels[-1]) if labels else None
 
 

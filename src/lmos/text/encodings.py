@@ -63,9 +63,13 @@ def is_encoding(name: str) -> bool:
     if name == DETECT:
         return True
     try:
-        return isinstance(b"".decode(name), str)
-    except (LookupError, UnicodeError):
+        b"a".decode(name)
+    except UnicodeError:
+        # It needs more bytes than one.
+        return True
+    except (LookupError, ValueError):
         return False
+    return True
 
 
 def _decoded(data: bytes, encoding: str) -> str:

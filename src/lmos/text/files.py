@@ -188,7 +188,9 @@ def too_large(name: str, found: str, max_bytes: int) -> DataError:
 
 
 def shown_size(num_bytes: int) -> str:
-    """Bytes as people read them: `3.2 MB`."""
+    """Bytes as people read them: `20 kB`, `3.2 MB`."""
+    if num_bytes < MEGABYTE:
+        return f"{num_bytes / 1000:,.0f} kB"
     return f"{num_bytes / MEGABYTE:,.1f} MB"
 
 

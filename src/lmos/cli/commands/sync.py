@@ -18,6 +18,7 @@ from lmos.cli.options import ModelChoice, json_option, model_options, store_argu
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import count, is_interactive, printable
 from lmos.cli.stores import patience, require_store
+from lmos.documents.addresses import is_address
 from lmos.errors import DataError
 from lmos.text.files import require_path
 from lmos.upkeep.folders import FolderTexts, Plan, read_folder
@@ -118,6 +119,8 @@ def _make_equal(
 def _looked_at(folder: str, taking: Taking) -> FolderTexts:
     if not folder:
         raise click.UsageError("expected a folder, got an empty path; . is the current folder")
+    if is_address(folder) and not Path(folder).exists():
+        raise DataError(f"{folder}: expected a folder; lmos add takes pages of the web")
     require_path(folder)
     if Path(folder).is_file():
         raise click.UsageError(f"{folder}: expected a folder, got a file; lmos add takes files")
