@@ -228,7 +228,7 @@ def test_bad_standard_input_is_refused(store: Path, stdin: bytes, message: str) 
         (("-",), "give --source NAME"),
         (("-", "a.txt", "--source", "x"), "- alone or paths"),
         (("a.txt", "--source", " "), "expected a name"),
-        (("a.txt", "b.txt", "--source", "x"), "expected one file, got 2"),
+        (("a.txt", "b.txt", "--source", "x"), "expected one text, got 2"),
         (("a.txt", "--label", "me"), "expected key=value, got 'me'"),
         (("a.txt", "--label", "=me"), "expected key=value"),
         (("a.txt", "--time", "yesterday"), "expected a time in ISO 8601"),

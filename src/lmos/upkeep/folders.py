@@ -27,8 +27,8 @@ _MANY = 10
 _KEPT_BYTES = 256_000_000
 """So much of the texts that are costly to read is kept until they are added."""
 
-# Of a file as it was when it was looked at: its texts, or what is wrong with it.
-Looks = dict[tuple[Path, float, int], "tuple[tuple[TextFile, bool], ...] | DataError"]
+# Of a file: its time and size when it was looked at, and its texts or what is wrong with it.
+Looks = dict[Path, tuple[tuple[float, int], "tuple[tuple[TextFile, bool], ...] | DataError"]]
 
 
 @dataclass(frozen=True)
@@ -209,30 +209,29 @@ def _looked_at(
     name: str, path: Path, reading: Reading, looks: Looks | None
 ) -> tuple[tuple[TextFile, bool], ...]:
     """The texts of a file, and of each whether it is blank; from `looks` if they are there."""
-    if looks is None:
-        return tuple((file, not text.strip()) for file, text in look_at(name, path, reading))
     stamp = _stamp(path)
-    if stamp not in looks:
-        try:
-            found = look_at(name, path, reading)
-            looks[stamp] = tuple(
-                (replace(file, text=None), not text.strip()) for file, text in found
-            )
-            return tuple((file, not text.strip()) for file, text in found)
-        except DataError as error:
-            looks[stamp] = error
-    known = looks[stamp]
-    if isinstance(known, DataError):
-        raise known
-    return known
+    if looks is not None and path in looks and looks[path][0] == stamp:
+        known = looks[path][1]
+        if isinstance(known, DataError):
+            raise known
+        return known
+    try:
+        found = tuple((file, not text.strip()) for file, text in look_at(name, path, reading))
+    except DataError as error:
+        if looks is not None:
+            looks[path] = stamp, error
+        raise
+    if looks is not None:
+        looks[path] = stamp, tuple((replace(file, text=None), blank) for file, blank in found)
+    return found
 
 
-def _stamp(path: Path) -> tuple[Path, float, int]:
+def _stamp(path: Path) -> tuple[float, int]:
     try:
         status = path.stat()
     except OSError:
-        return path, 0.0, -1
-    return path, status.st_mtime, status.st_size
+        return 0.0, -1
+    return status.st_mtime, status.st_size
 
 
 def plan_sync(

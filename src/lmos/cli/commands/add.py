@@ -183,7 +183,7 @@ def _named_inputs(
     num_files = len(inputs.files) + len(inputs.problems)
     if num_files > 1 and not append:
         raise click.UsageError(
-            f"--source: expected one file, got {num_files}; add --append to join them"
+            f"--source: expected one text, got {num_files}; add --append to join them"
         )
     return replace(inputs, files=[replace(file, name=source) for file in inputs.files])
 

@@ -63,6 +63,7 @@ def _watch(
 
     looks: Looks = {}
     told: set[str] = set()
+    noted: set[bytes] = set()
 
     def agree(plan: Plan) -> bool:
         if not yes:
@@ -80,10 +81,12 @@ def _watch(
             start = clock.perf_counter()
             texts = read_folder(folder, taking.choice, taking.reading, looks)
             problems = {problem.message for problem in texts.problems}
+            if problems and taking.strict:
+                raise DataError(min(problems))
             for problem in sorted(problems - told):
                 tell_skipped(problem)
-            told = problems
-            tell_notes(texts.files)
+            tell_notes(file for file in texts.files if file.digest not in noted)
+            told, noted = problems, {file.digest for file in texts.files}
             report = Report(texts, as_json=False, is_dry=False)
             try:
                 plan = make_equal(opened, report, taking, session, agree)
