@@ -268,6 +268,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "export": ("life.zip",),
     "quota": ("2GB",),
     "sync": ("notes",),
+    "watch": ("notes",),
 }
 
 

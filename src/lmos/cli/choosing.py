@@ -96,7 +96,7 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
         "--encoding",
         group="Files",
         metavar="NAME",
-        help="Of text that is not UTF-8, such as latin-1; detect finds it out and says it.",
+        help="Of text that is not UTF-8: latin-1, or detect.",
     )
     @option(
         "--strict",

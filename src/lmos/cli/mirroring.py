@@ -99,6 +99,7 @@ class Report:
         done: The steps so far.
         problems: What was skipped, and why.
         plan: What there is to do, once that is known.
+        on_one_line: Whether JSON takes one line.
     """
 
     texts: FolderTexts
@@ -107,6 +108,7 @@ class Report:
     done: list[Step] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     plan: Plan | None = None
+    on_one_line: bool = False
 
     def __post_init__(self) -> None:
         self.problems += [problem.message for problem in self.texts.problems]
@@ -137,7 +139,7 @@ class Report:
         if self.as_json:
             steps = [_step_json(step) for step in self.done]
             rest = {"problems": self.problems, "dry_run": self.is_dry, "seconds": seconds}
-            print_json({"steps": steps, **numbers, **rest})
+            print_json({"steps": steps, **numbers, **rest}, on_one_line=self.on_one_line)
         summary = ", ".join(f"{number:,} {what}" for what, number in numbers.items())
         note(f"nothing was changed; it would be: {summary}" if self.is_dry else summary)
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     "--time",
     type=moment,
     metavar="TIME",
-    help="When the text is from.  [default: what the file says, or when it was changed; now for -]",
+    help="When the text is from.  [default: of the file; now for -]",
 )
 @click.option(
     "--label",
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @click.option(
     "--ray",
     metavar="ADDRESS",
-    help="Compress with a Ray cluster; local starts one on this machine.",
+    help="Compress with a Ray cluster, or local for one here.",
 )
 @wait_option
 @file_options
@@ -78,22 +78,19 @@ def add(
     \b
     Example:
       lmos add life.lmos notes/ letter.txt --label author=me
-      lmos add life.lmos report.pdf table.xlsx mail.mbox https://example.org/page.html
+      lmos add life.lmos report.pdf mail.mbox https://example.org/page.html
       git log | lmos add life.lmos - --source "git log"
       lmos add life.lmos library/ --ray local
       echo "Sold the blue bicycle." | lmos add life.lmos - --source diary --append
 
     A file becomes a source named by its path: relative to the current folder if it lies below it,
-    else absolute. A source that is there already gets the new text: only what changed is
-    compressed, and a file that did not change is skipped. Of a folder, text, source code, PDF,
-    Office, HTML, EPUB, e-mail, tables, notebooks, subtitles and exports of chats are taken by their
-    suffix, at any depth; hidden files are not. What is stored is their text, and citations name the
-    page, the slide or the row that it comes from. Several texts in one file, such as the messages
-    of a mailbox, become sources like mail.mbox#Lunch. TIME is an ISO 8601 date or time (local
-    unless it has an offset), or @ and seconds since 1970.
+    else absolute; a message of a mailbox one like mail.mbox#Lunch. Of a source that is there, only
+    what changed is compressed. Folders give every file of a known format, hidden ones excepted:
+    text, code, PDF, Office, HTML, EPUB, e-mail, tables, notebooks and more. TIME is an
+    ISO 8601 date or time (local unless it has an offset), or @ and seconds since 1970.
 
-    A file that cannot be read is skipped and named, and the exit status is then 1. Each source is
-    added whole or not at all. For folders that change there is lmos sync.
+    A file that cannot be read is skipped and named; the exit status is then 1. Each source is added
+    whole or not at all. See also lmos sync and lmos watch.
     """
     require_store(store)
     _require_fitting(paths, ray, append=append)

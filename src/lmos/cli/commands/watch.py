@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from lmos.cli.choosing import Taking, file_options, tell_notes, tell_skipped
-from lmos.cli.options import ModelChoice, model_options, store_argument, wait_option
+from lmos.cli.options import ModelChoice, json_option, model_options, store_argument, wait_option
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import note, printable
 from lmos.cli.stores import patience, require_store
@@ -26,8 +26,15 @@ from lmos.text.files import require_path
 @wait_option
 @file_options
 @model_options
+@json_option
 def watch(
-    store: Path, folder: str, yes: bool, wait: float, taking: Taking, model: ModelChoice
+    store: Path,
+    folder: str,
+    yes: bool,
+    wait: float,
+    taking: Taking,
+    model: ModelChoice,
+    as_json: bool,
 ) -> None:
     r"""Make STORE equal to FOLDER, and keep it so until Ctrl-C.
 
@@ -39,7 +46,7 @@ def watch(
     At the start, and whenever files in FOLDER change, it does what lmos sync does. So it can be
     ended and started again at any time; nothing is half-written. Between changes others may write
     to STORE. If most would be forgotten, as when FOLDER is emptied, nothing is changed and it is
-    told, unless --yes is given.
+    told, unless --yes is given. With --json, what was done is one object a line.
     """
     require_store(store)
     if not folder:
@@ -48,13 +55,20 @@ def watch(
     if not Path(folder).is_dir():
         raise DataError(f"{printable(folder)}: expected a folder")
     try:
-        _watch(store, Path(folder), yes, wait, taking, model)
+        _watch(store, Path(folder), yes, wait, taking, model, as_json=as_json)
     except KeyboardInterrupt:
         note("ended; nothing half-written")
 
 
 def _watch(
-    store: Path, folder: Path, yes: bool, wait: float, taking: Taking, model: ModelChoice
+    store: Path,
+    folder: Path,
+    yes: bool,
+    wait: float,
+    taking: Taking,
+    model: ModelChoice,
+    *,
+    as_json: bool,
 ) -> None:
     from lmos.cli.mirroring import Report, loading_once, make_equal
     from lmos.store.sqlite import SQLiteStore
@@ -87,7 +101,7 @@ def _watch(
                 tell_skipped(problem)
             tell_notes(file for file in texts.files if file.digest not in noted)
             told, noted = problems, {file.digest for file in texts.files}
-            report = Report(texts, as_json=False, is_dry=False)
+            report = Report(texts, as_json, is_dry=False, on_one_line=True)
             try:
                 plan = make_equal(opened, report, taking, session, agree)
             except StoreLocked as error:
