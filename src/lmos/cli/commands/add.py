@@ -86,7 +86,7 @@ def add(
     A file becomes a source named by its path: relative to the current folder if it lies below it,
     else absolute; a message of a mailbox one like mail.mbox#Lunch. Of a source that is there, only
     what changed is compressed. Folders give every file of a known format, hidden ones excepted:
-    text, code, PDF, Office, HTML, EPUB, e-mail, tables, notebooks and more. TIME is an
+    text, code, PDF, Office, HTML, EPUB, e-mail, tables and more. TIME is an
     ISO 8601 date or time (local unless it has an offset), or @ and seconds since 1970.
 
     A file that cannot be read is skipped and named; the exit status is then 1. Each source is added
