@@ -21,6 +21,7 @@ PACKAGE = ROOT / "src" / "lmos"
 LAYERS = [
     {"errors", "nodes"},
     {"text"},
+    {"documents"},
     {"store", "model"},
     {"tree"},
     {"search"},
@@ -39,6 +40,12 @@ ONLY_IMPORTERS = {
     "tokenizers": ("model.tokens", "model.conversion", "training"),
     "faiss": ("search.vectorindex",),
     "ray": ("upkeep.scaleout",),
+    "pypdf": ("documents.pdfs",),
+    "docx": ("documents.offices",),
+    "pptx": ("documents.offices",),
+    "openpyxl": ("documents.offices",),
+    "selectolax": ("documents.webpages",),
+    "watchfiles": ("upkeep.watching",),
     "click": ("cli",),
     "rich": ("cli",),
 }

@@ -22,7 +22,7 @@ from lmos.model.base import BaseModel
 from lmos.model.devices import best_device
 from lmos.model.formats import Turn, leans
 from lmos.model.released import DEFAULT_MODEL, is_known, shipped_adapter
-from lmos.nodes import Source, Span
+from lmos.nodes import PlaceMark, Source, Span
 from lmos.reading.answers import Answer
 from lmos.reading.citations import Citation, cite, read_passages
 from lmos.reading.differing import Reader
@@ -31,6 +31,7 @@ from lmos.search.absence import why_nothing
 from lmos.search.passages import passage_of
 from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
+from lmos.store.places import shifted
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.writer import Patience
 from lmos.text.normal import readable
@@ -271,6 +272,7 @@ class Session:
         *,
         time: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        places: Sequence[PlaceMark] = (),
         progress: Progress = lambda _: None,
     ) -> Source:
         """Add a source, or give an existing one a new text; durable when this returns.
@@ -283,6 +285,7 @@ class Session:
             text: All of it.
             time: Seconds since the epoch; by default now, or what an existing source has.
             metadata: Labels.
+            places: Where in its original the text comes from, see `documents`; cited with it.
             progress: Told the number of tokens as they are compressed.
 
         Raises:
@@ -304,11 +307,14 @@ class Session:
                 self._builder.build(self.store, [SourceText(name, data)], progress)[0],
                 time=time,
                 metadata=metadata or {},
+                places=() if parts else places,
             )
-            for part in parts:
+            for number, part in enumerate(parts, 1):
                 # The patch has no name, so that it is gone before the next is made.
                 source = self.store.put_source(
-                    name, self._builder.extend(self.store, source, part, progress)
+                    name,
+                    self._builder.extend(self.store, source, part, progress),
+                    places=places if number == len(parts) else None,
                 )
         return source
 
@@ -320,6 +326,7 @@ class Session:
         *,
         time: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        places: Sequence[PlaceMark] = (),
         progress: Progress = lambda _: None,
     ) -> Source:
         """Extend a source, or create it. The tree is the one that a single `add` would have made.
@@ -329,6 +336,7 @@ class Session:
             text: What follows; starts a new line if the source does not end with white space.
             time: Seconds since the epoch; by default now, or what an existing source has.
             metadata: Labels; those of the source by default.
+            places: Where in its original this text comes from, counted from its own start.
             progress: Told the number of tokens as they are compressed.
 
         Raises:
@@ -338,14 +346,32 @@ class Session:
             raise DataError(f"{name}: expected text to append, got nothing but white space")
         known = self.store.find_source(name)
         if known is None:
-            return self.add(name, text, time=time, metadata=metadata, progress=progress)
+            return self.add(
+                name, text, time=time, metadata=metadata, places=places, progress=progress
+            )
         last = self.store.text(known.source_id, Span(known.num_bytes - 1, known.num_bytes))
         more = _utf8(text, name)
         if last and not last.isspace() and not text[:1].isspace():
             more = _NEW_PASSAGE + more
         with torch.no_grad():
             patch = self._builder.extend(self.store, known, more, progress)
-        return self.store.put_source(name, patch, time=time, metadata=metadata or {})
+        return self.store.put_source(
+            name,
+            patch,
+            time=time,
+            metadata=metadata or {},
+            places=self._extended_places(known, places, len(more) - len(text.encode())),
+        )
+
+    def _extended_places(
+        self, known: Source, more: Sequence[PlaceMark], num_gap: int
+    ) -> Sequence[PlaceMark]:
+        """The places of a source and of what is put behind it, which may have none."""
+        before = self.store.places(known.source_id)
+        after = shifted(more, known.num_bytes + num_gap)
+        if before and known.num_bytes and (not more or more[0].start_byte > 0):
+            after = (PlaceMark(known.num_bytes, ""), *after)
+        return (*before, *after)
 
     def retrieve(
         self,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 
 from lmos.errors import ConfigError, StoreCorrupt, StoreMismatch
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _NAMES = ("base_model", "adapter")
 """What a model is called; its hashes say which one it is."""
 MASK_MODES = ("window", "strict")
