@@ -152,7 +152,7 @@ def test_add_takes_the_text_of_a_folder(empty: Path, tmp_path: Path) -> None:
     lines = result.stdout.splitlines()
     assert len(lines) == len(TEXTS)
     assert all(line.startswith("added ") and line.endswith(" tokens)") for line in lines)
-    assert "3 added, 1 skipped (not text by their suffix), 1 skipped (empty)" in result.stderr
+    assert "3 added, 1 skipped (of no known format), 1 skipped (empty)" in result.stderr
 
 
 def test_add_names_a_source_the_same_however_its_path_is_typed(

@@ -56,11 +56,14 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty": (_write(b""), "empty; expected text"),
     "white space": (_write(b" \n\t\r\n "), "nothing but white space"),
     "binary": (_write(b"\x7fELF\x02\x01\x01\0\0"), "binary, byte 7 is NUL"),
-    "UTF-16": (_write("text".encode("utf-16-le")), "if it is UTF-16, convert it to UTF-8"),
+    "UTF-16": (_write("text".encode("utf-16-le")), "if it is UTF-16, add --encoding utf-16"),
     "controls": (_write(b"\x01\x02\x03 text"), "binary, 3 of 8 bytes are controls"),
     "latin 1": (_write("Le café".encode("latin1")), "got byte 0xe9 at offset 6"),
     "cut character": (_write("Le café".encode()[:-1]), "got byte 0xc3 at offset 6"),
-    "folder without text": (lambda path: path.mkdir(), "no files ending in .txt, .md"),
+    "folder without text": (
+        lambda path: path.mkdir(),
+        "no files of a known format, such as .txt, .md",
+    ),
 }
 
 
@@ -165,12 +168,11 @@ def test_a_file_that_changes_while_others_are_added_is_skipped(
     assert f"error: {paths[1]}: No such file or directory; stopped there" in error
 
 
-def test_web_addresses_are_not_read(store: Path) -> None:
+def test_addresses_that_are_not_of_pages_are_refused(store: Path) -> None:
     before = store.read_bytes()
-    for name in ("add", "sync"):
-        error = failure(name, store, "https://example.org//a?b=c")
-        assert error.startswith("error: https://example.org//a?b=c: expected a f")
-        assert "addresses of the web are not read" in error
+    for name, address in (("add", "ftp://example.org/a"), ("sync", "https://example.org//a?b=c")):
+        error = failure(name, store, address)
+        assert error.startswith(f"error: {address}: expected a f")
     assert store.read_bytes() == before
 
 
@@ -226,7 +228,7 @@ def test_bad_standard_input_is_refused(store: Path, stdin: bytes, message: str) 
         (("-",), "give --source NAME"),
         (("-", "a.txt", "--source", "x"), "- alone or paths"),
         (("a.txt", "--source", " "), "expected a name"),
-        (("a.txt", "b.txt", "--source", "x"), "expected one file, got 2"),
+        (("a.txt", "b.txt", "--source", "x"), "expected one text, got 2"),
         (("a.txt", "--label", "me"), "expected key=value, got 'me'"),
         (("a.txt", "--label", "=me"), "expected key=value"),
         (("a.txt", "--time", "yesterday"), "expected a time in ISO 8601"),
@@ -266,6 +268,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "export": ("life.zip",),
     "quota": ("2GB",),
     "sync": ("notes",),
+    "watch": ("notes",),
 }
 
 

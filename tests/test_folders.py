@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmos.documents.base import Reading
 from lmos.errors import DataError
 from lmos.nodes import Source
 from lmos.text.files import TextFile, digest_of
@@ -24,7 +25,7 @@ from lmos.upkeep.folders import (
     source_name,
 )
 
-MAX_BYTES = 1000
+READING = Reading(max_bytes=1000)
 
 
 @pytest.fixture(autouse=True)
@@ -52,14 +53,16 @@ def sources_of(texts: dict[str, str]) -> list[Source]:
 
 
 def plan_of(found: FolderTexts, store: dict[str, str]) -> Plan:
-    return plan_sync(found, sources_of(store), lambda source: store[source.name].encode())
+    return plan_sync(
+        found, sources_of(store), lambda source: digest_of(store[source.name].encode())
+    )
 
 
 def steps_of(
     store: dict[str, str], folder: str = "vault", choice: Choice | None = None
 ) -> list[tuple[str, ...]]:
     """What there is to do, as words."""
-    plan = plan_of(read_folder(Path(folder), choice or Choice(), MAX_BYTES), store)
+    plan = plan_of(read_folder(Path(folder), choice or Choice(), READING), store)
     return [
         (step.action, *([step.old_name] if step.old_name else []), step.name) for step in plan.steps
     ]
@@ -80,7 +83,7 @@ def test_one_file_has_one_name_however_it_is_typed(current: Path, tmp_path: Path
         f"../{current.name}/vault",
         "../elsewhere/vault",
     ):
-        found = read_folder(Path(typed), Choice(), MAX_BYTES)
+        found = read_folder(Path(typed), Choice(), READING)
         assert [file.name for file in found.files] == ["vault/a.md", "vault/deep/b.md"], typed
         assert source_name(Path(typed) / "a.md") == "vault/a.md", typed
     assert source_name(Path("a.md")) == "a.md"
@@ -93,7 +96,7 @@ def test_what_does_not_lie_below_the_current_folder_has_an_absolute_name(
     monkeypatch.chdir(current.parent)
     (current.parent / "other").mkdir()
     monkeypatch.chdir("other")
-    (file,) = read_folder(Path("../home/vault"), Choice(), MAX_BYTES).files
+    (file,) = read_folder(Path("../home/vault"), Choice(), READING).files
     assert file.name == str(Path(os.path.realpath(current)) / "vault" / "a.md")
 
 
@@ -101,7 +104,7 @@ def test_a_link_to_a_file_keeps_its_own_name() -> None:
     write(a="one")
     Path("vault/link.md").symlink_to("a.md")
     assert source_name(Path("vault/link.md")) == "vault/link.md"
-    found = read_folder(Path("vault"), Choice(), MAX_BYTES)
+    found = read_folder(Path("vault"), Choice(), READING)
     assert [file.name for file in found.files] == ["vault/a.md", "vault/link.md"]
 
 
@@ -117,7 +120,7 @@ def test_a_folder_has_texts_problems_and_others() -> None:
     Path("vault/latin.txt").write_bytes("café".encode("latin1"))
     Path("vault/gone.md").symlink_to("nowhere")
     os.utime("vault/a.md", (5, 7))
-    found = read_folder(Path("vault"), Choice(), MAX_BYTES)
+    found = read_folder(Path("vault"), Choice(), READING)
     assert [file.name for file in found.files] == [
         "vault/a.md",
         "vault/e.md",
@@ -138,8 +141,8 @@ def test_a_folder_that_cannot_be_listed_is_a_problem() -> None:
     write(a="one", deep__b="two")
     Path("vault/deep").chmod(0)
     try:
-        found = read_folder(Path("vault"), Choice(), MAX_BYTES)
-        without = read_folder(Path("vault"), Choice(exclude=("deep",)), MAX_BYTES)
+        found = read_folder(Path("vault"), Choice(), READING)
+        without = read_folder(Path("vault"), Choice(exclude=("deep",)), READING)
     finally:
         Path("vault/deep").chmod(0o700)
     assert [problem.message for problem in found.problems] == ["vault/deep: Permission denied"]
@@ -151,14 +154,14 @@ def test_a_folder_that_cannot_be_listed_is_a_problem() -> None:
 def test_what_is_no_folder_is_refused(folder: str) -> None:
     write(a="one")
     with pytest.raises(DataError, match="expected a folder"):
-        read_folder(Path(folder), Choice(), MAX_BYTES)
+        read_folder(Path(folder), Choice(), READING)
 
 
 @pytest.mark.parametrize(
     ("include", "exclude", "expected"),
     [
         ((), (), "a.md b.TXT deep/drafts/c.md deep/d.rst"),
-        (("*.org",), (), "e.org"),
+        (("*.abc",), (), "e.abc"),
         (("deep/*",), (), "deep/drafts/c.md deep/d.rst deep/photo.png"),
         (("**/*.md",), (), "a.md deep/drafts/c.md"),
         ((), ("drafts",), "a.md b.TXT deep/d.rst"),
@@ -174,7 +177,7 @@ def test_patterns_choose_files(
     include: tuple[str, ...], exclude: tuple[str, ...], expected: str
 ) -> None:
     choice = Choice(include, exclude)
-    paths = "a.md b.TXT deep/drafts/c.md deep/d.rst deep/photo.png e.org .x.md .x/y.md"
+    paths = "a.md b.TXT deep/drafts/c.md deep/d.rst deep/photo.png e.abc .x.md .x/y.md"
     taken = [path for path in paths.split() if choice.takes(PurePosixPath(path))]
     assert " ".join(taken) == expected
 
@@ -268,7 +271,7 @@ def test_a_plan_that_forgets_most_is_drastic(
     write(**{f"left{number}": "one" for number in range(num_left)})
     store = {f"vault/left{number}.md": "one" for number in range(num_left)}
     store |= {f"vault/gone{number}.md": f"{number}" for number in range(num_gone)}
-    found = read_folder(Path("vault"), Choice(), MAX_BYTES)
+    found = read_folder(Path("vault"), Choice(), READING)
     assert plan_of(found, store).is_drastic is is_drastic
 
 

@@ -27,6 +27,7 @@ def content_of(store: AbstractStore, source: Source) -> dict[str, object]:
     return {
         "source": found,
         "text": store.text(found.source_id),
+        "places": store.places(found.source_id),
         "windows": store.windows(found.source_id),
         "nodes": [store.nodes(ids) for ids in levels],
         "keys": [store.keys(ids).tolist() for ids in levels],
@@ -37,7 +38,8 @@ def content_of(store: AbstractStore, source: Source) -> dict[str, object]:
 def sources_named_in(faults: list[str]) -> set[int] | None:
     """Ids of the sources that all the faults are about, `None` if one is about the whole file."""
     found = [
-        re.match(r"blocks \((\d+), |(?:windows|sources): source (\d+)", text) for text in faults
+        re.match(r"blocks \((\d+), |(?:windows|sources|places): source (\d+)", text)
+        for text in faults
     ]
     return {int(each[1] or each[2]) for each in found if each} if all(found) else None
 

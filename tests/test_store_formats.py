@@ -7,24 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from lmos.nodes import PlaceMark
 from lmos.store.memory import MemoryStore
 from lmos.store.migrations import MIGRATIONS
 from lmos.store.sqlite import SQLiteStore
 from trees import MANIFEST, observe, patch_between, put_text, tree_of
 
+PLACES = [PlaceMark(0, "page 1"), PlaceMark(60, "page 2")]
 DATA = Path(__file__).parent / "data"
 FORMATS = range(1, len(MIGRATIONS) + 1)
 TEXT = "Déjà vu: it was a dark and stormy night. ".encode() * 20
 
 
-def expected() -> MemoryStore:
-    """What every file in `data` holds; a source was forgotten between the two."""
+def expected(number: int) -> MemoryStore:
+    """What the file of a format holds; a source was forgotten between the two."""
     store = MemoryStore(MANIFEST)
     put_text(store, "diary", b"", TEXT)
     put_text(store, "gone", b"", TEXT[:90])
     store.delete_source("gone")
     patch = patch_between(tree_of(b""), tree_of(TEXT[::-1][:200]))
-    store.put_source("letter", patch, time=1.5, metadata={"from": "Eva"})
+    store.put_source(
+        "letter", patch, time=1.5, metadata={"from": "Eva"}, places=PLACES if number >= 3 else ()
+    )
     return store
 
 
@@ -35,7 +39,7 @@ def test_there_is_a_file_of_each_format() -> None:
 
 @pytest.mark.parametrize("number", FORMATS)
 def test_a_store_of_each_format_opens_and_goes_on(number: int, tmp_path: Path) -> None:
-    path, model = tmp_path / "old.lmos", expected()
+    path, model = tmp_path / "old.lmos", expected(number)
     path.write_bytes(gzip.decompress((DATA / f"format-{number}.lmos.gz").read_bytes()))
     with SQLiteStore.open(path) as store:
         assert store.manifest == MANIFEST
@@ -50,7 +54,7 @@ def test_a_store_of_each_format_opens_and_goes_on(number: int, tmp_path: Path) -
 
 @pytest.mark.parametrize("number", FORMATS)
 def test_a_store_of_each_format_can_be_shared(number: int, tmp_path: Path) -> None:
-    path, model = tmp_path / "old.lmos", expected()
+    path, model = tmp_path / "old.lmos", expected(number)
     path.write_bytes(gzip.decompress((DATA / f"format-{number}.lmos.gz").read_bytes()))
     with SQLiteStore.open_shared(path) as store:
         assert observe(store) == observe(model)

@@ -146,6 +146,7 @@ def observe(store: AbstractStore) -> dict[str, object]:
     return {
         "sources": sources,
         "texts": [store.text(source.source_id) for source in sources],
+        "places": [store.places(source.source_id) for source in sources],
         "windows": [store.windows(source.source_id) for source in sources],
         "roots": store.root_ids(),
         "nodes": store.nodes(ids),

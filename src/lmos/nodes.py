@@ -20,6 +20,16 @@ class Span(NamedTuple):
     stop: int
 
 
+class PlaceMark(NamedTuple):
+    """From a byte of a source on, the text comes from a place of the original: `page 12`.
+
+    It holds until the next mark; an empty label says that no place is known.
+    """
+
+    start_byte: int
+    label: str
+
+
 class NodeId(NamedTuple):
     """Where a node stands: its source, its level (1 is just above the text), its index there."""
 

@@ -22,11 +22,13 @@ from lmos.model.base import BaseModel
 from lmos.model.devices import best_device
 from lmos.model.formats import Turn, leans
 from lmos.model.released import DEFAULT_MODEL, is_known, shipped_adapter
-from lmos.nodes import Source, Span
+from lmos.nodes import PlaceMark, Source, Span
 from lmos.reading.answers import Answer
 from lmos.reading.citations import Citation, cite, read_passages
+from lmos.reading.differing import Reader
 from lmos.reading.generation import AnswerStream, prompt_embeddings, stream_answer
 from lmos.search.absence import why_nothing
+from lmos.search.passages import passage_of
 from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.search.scorers import AbstractScorer
 from lmos.search.strategies import AbstractStrategy
@@ -41,6 +43,7 @@ from lmos.settings import (
     require_choice,
 )
 from lmos.store import AbstractStore, Manifest
+from lmos.store.places import shifted
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.writer import Patience
 from lmos.text.normal import readable
@@ -320,6 +323,7 @@ class Session:
         *,
         time: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        places: Sequence[PlaceMark] = (),
         progress: Progress = lambda _: None,
     ) -> Source:
         """Add a source, or give an existing one a new text; durable when this returns.
@@ -332,6 +336,7 @@ class Session:
             text: All of it.
             time: Seconds since the epoch; by default now, or what an existing source has.
             metadata: Labels.
+            places: Where in its original the text comes from, see `documents`; cited with it.
             progress: Told the number of tokens as they are compressed.
 
         Raises:
@@ -353,11 +358,14 @@ class Session:
                 self._builder.build(self.store, [SourceText(name, data)], progress)[0],
                 time=time,
                 metadata=metadata or {},
+                places=() if parts else places,
             )
-            for part in parts:
+            for number, part in enumerate(parts, 1):
                 # The patch has no name, so that it is gone before the next is made.
                 source = self.store.put_source(
-                    name, self._builder.extend(self.store, source, part, progress)
+                    name,
+                    self._builder.extend(self.store, source, part, progress),
+                    places=places if number == len(parts) else None,
                 )
         return source
 
@@ -369,6 +377,7 @@ class Session:
         *,
         time: float | None = None,
         metadata: Mapping[str, str] | None = None,
+        places: Sequence[PlaceMark] = (),
         progress: Progress = lambda _: None,
     ) -> Source:
         """Extend a source, or create it. The tree is the one that a single `add` would have made.
@@ -378,6 +387,7 @@ class Session:
             text: What follows; starts a new line if the source does not end with white space.
             time: Seconds since the epoch; by default now, or what an existing source has.
             metadata: Labels; those of the source by default.
+            places: Where in its original this text comes from, counted from its own start.
             progress: Told the number of tokens as they are compressed.
 
         Raises:
@@ -387,14 +397,32 @@ class Session:
             raise DataError(f"{name}: expected text to append, got nothing but white space")
         known = self.store.find_source(name)
         if known is None:
-            return self.add(name, text, time=time, metadata=metadata, progress=progress)
+            return self.add(
+                name, text, time=time, metadata=metadata, places=places, progress=progress
+            )
         last = self.store.text(known.source_id, Span(known.num_bytes - 1, known.num_bytes))
         more = _utf8(text, name)
         if last and not last.isspace() and not text[:1].isspace():
             more = _NEW_PASSAGE + more
         with torch.no_grad():
             patch = self._builder.extend(self.store, known, more, progress)
-        return self.store.put_source(name, patch, time=time, metadata=metadata or {})
+        return self.store.put_source(
+            name,
+            patch,
+            time=time,
+            metadata=metadata or {},
+            places=self._extended_places(known, places, len(more) - len(text.encode())),
+        )
+
+    def _extended_places(
+        self, known: Source, more: Sequence[PlaceMark], num_gap: int
+    ) -> Sequence[PlaceMark]:
+        """The places of a source and of what is put behind it, which may have none."""
+        before = self.store.places(known.source_id)
+        after = shifted(more, known.num_bytes + num_gap)
+        if before and known.num_bytes and (not more or more[0].start_byte > 0):
+            after = (PlaceMark(known.num_bytes, ""), *after)
+        return (*before, *after)
 
     def retrieve(
         self,
@@ -474,6 +502,7 @@ class Session:
                 )
             prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, question, turns)
             passages = read_passages(self.store, retrieval.hits)
+            read = [passage_of(self.store, hit.source, hit.byte_span) for hit in retrieval.hits]
         return Answer(
             question,
             retrieval,
@@ -483,6 +512,7 @@ class Session:
             _passages=passages,
             _calibration=self.model.calibration,
             _start=start,
+            _reader=Reader(self.model, question, turns, read),
         )
 
     def cite(self, retrieval: Retrieval) -> tuple[Citation, ...]:

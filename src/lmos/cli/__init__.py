@@ -27,10 +27,11 @@ from lmos.cli.commands.status import status
 from lmos.cli.commands.sync import sync
 from lmos.cli.commands.train import train
 from lmos.cli.commands.verify import verify
+from lmos.cli.commands.watch import watch
 from lmos.cli.failures import FailingGroup
 
 _COMMANDS = (
-    *(new, add, sync, ask, chat, retrieve, sources, status, forget, verify, repair),
+    *(new, add, sync, watch, ask, chat, retrieve, sources, status, forget, verify, repair),
     *(export, import_archive, reencode, compact, quota),
     *(train, calibrate),
 )

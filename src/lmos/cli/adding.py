@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from lmos.documents.base import Reading
+from lmos.documents.files import read_again
 from lmos.errors import DataError
 from lmos.nodes import Source
 from lmos.session import Session
 from lmos.store import AbstractStore
-from lmos.text.files import TextFile, read_text
+from lmos.text.files import TextFile
+from lmos.upkeep.syncing import labels_for
 
 _USUAL_BYTES_PER_TOKEN = 4.0
 
@@ -25,13 +28,13 @@ class Settings:
         time: Seconds since the epoch; `None` for that of each file.
         labels: Replace those of the source unless empty.
         append: Whether a source is extended.
-        max_bytes: Most bytes in a file.
+        reading: How files are read.
     """
 
     time: float | None
     labels: Mapping[str, str]
     append: bool
-    max_bytes: int
+    reading: Reading
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def _add(
     session: Session, file: TextFile, before: Source | None, settings: Settings, meter: Meter
 ) -> tuple[Outcome, Source]:
     text = text_of(file, settings)
-    if before is not None and is_same(session.store, before, text, settings):
+    if before is not None and is_same(session.store, before, file, text, settings):
         action, source = "unchanged", before
     else:
         change = session.append if settings.append else session.add
@@ -93,7 +96,8 @@ def _add(
             file.name,
             text,
             time=time_of(file, before, settings),
-            metadata=settings.labels,
+            metadata=labels_of(file, before, settings),
+            places=file.places,
             progress=meter.add_tokens,
         )
     return Outcome(file.name, action, source.num_tokens, source.num_bytes), source
@@ -105,7 +109,16 @@ def text_of(file: TextFile, settings: Settings) -> str:
     Raises:
         DataError: It has changed since it was looked at, and cannot be added any more.
     """
-    return read_text(file.path, settings.max_bytes) if file.text is None else file.text
+    return read_again(file, settings.reading)
+
+
+def labels_of(file: TextFile, before: Source | None, settings: Settings) -> dict[str, str]:
+    """The labels that a source gets: the user's over the file's; empty to leave it those it has."""
+    if settings.append and before is not None:
+        return dict(settings.labels)
+    if settings.labels:
+        return {**file.labels, **settings.labels}
+    return labels_for(file, before)
 
 
 def time_of(file: TextFile, before: Source | None, settings: Settings) -> float | None:
@@ -115,12 +128,18 @@ def time_of(file: TextFile, before: Source | None, settings: Settings) -> float 
     return file.time
 
 
-def is_same(store: AbstractStore, source: Source, text: str, settings: Settings) -> bool:
-    """Whether a source has the text already and nothing else is to change."""
+def is_same(
+    store: AbstractStore, source: Source, file: TextFile, text: str, settings: Settings
+) -> bool:
+    """Whether a source has the text of a file already and nothing else is to change."""
     if settings.append or settings.labels or settings.time is not None:
         return False
     data = text.encode()
-    return len(data) == source.num_bytes and store.text(source.source_id) == data
+    return (
+        len(data) == source.num_bytes
+        and store.text(source.source_id) == data
+        and store.places(source.source_id) == file.places
+    )
 
 
 class Meter:

@@ -6,7 +6,7 @@ Knows names, help and defaults. Does not look at any file.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,10 @@ import click
 
 from lmos.cli.show.helping import option
 from lmos.cli.show.output import printable
+from lmos.documents.base import Reading
 from lmos.errors import DataError, LmosError
-from lmos.text.files import MEGABYTE
+from lmos.text.encodings import is_encoding
+from lmos.text.files import MEGABYTE, TextFile, shown
 from lmos.upkeep.folders import Choice
 
 
@@ -25,19 +27,19 @@ class Taking:
 
     Attributes:
         choice: Which files of a folder.
-        max_bytes: Most bytes in a file.
+        reading: How they are read.
         strict: Whether the first file that cannot be read ends the command.
     """
 
     choice: Choice
-    max_bytes: int
+    reading: Reading
     strict: bool
 
     @property
     def why_left_out(self) -> str:
         """Why some files of folders are not taken."""
         is_usual = self.choice == Choice()
-        return "not text by their suffix" if is_usual else "left out by their names"
+        return "of no known format" if is_usual else "left out by their names"
 
     def skip(self, problems: list[str], error: LmosError) -> None:
         """Tell of a file that cannot be taken, and go on without it.
@@ -54,6 +56,14 @@ class Taking:
 def tell_skipped(problem: str) -> None:
     """Name a file that is not taken, on standard error."""
     click.echo(f"skipped {printable(problem)}", err=True)
+
+
+def tell_notes(files: Iterable[TextFile]) -> None:
+    """Tell on standard error how files were read, where that was not clear from themselves."""
+    notes = ((file.name if file.key is None else shown(file.path), file.notes) for file in files)
+    for name, told in dict(notes).items():
+        for note in told:
+            click.echo(f"{printable(name)}: {note}", err=True)
 
 
 def file_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -83,6 +93,12 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
         help="Largest file, in megabytes.",
     )
     @option(
+        "--encoding",
+        group="Files",
+        metavar="NAME",
+        help="Of text that is not UTF-8: latin-1, or detect.",
+    )
+    @option(
         "--strict",
         group="Files",
         is_flag=True,
@@ -94,13 +110,19 @@ def file_options(command: Callable[..., None]) -> Callable[..., None]:
         include: tuple[str, ...],
         exclude: tuple[str, ...],
         max_mb: float,
+        encoding: str | None,
         strict: bool,
         **rest: Any,
     ) -> None:
         for pattern in (*include, *exclude):
             if not pattern.strip("./ "):
                 raise click.UsageError(f"expected a pattern like '*.org', got {pattern!r}")
-        taking = Taking(Choice(include, exclude), int(max_mb * MEGABYTE), strict)
+        if encoding is not None and not is_encoding(encoding):
+            raise click.UsageError(
+                f"--encoding: expected a name such as latin-1, or detect, got {encoding!r}"
+            )
+        reading = Reading(int(max_mb * MEGABYTE), encoding)
+        taking = Taking(Choice(include, exclude), reading, strict)
         command(*args, taking=taking, **rest)
 
     return with_taking

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lmos.documents.addresses import is_address
+from lmos.documents.base import Reading
+from lmos.documents.files import look_at, look_at_address
 from lmos.errors import DataError, StoreLocked
 from lmos.text.files import (
     TextFile,
     decode_text,
     digest_of,
-    look_at,
     require_content,
     require_path,
     shown,
@@ -46,14 +48,14 @@ class Inputs:
 
 
 def find_inputs(
-    paths: Sequence[str], choice: Choice, max_bytes: int, *, strict: bool = False
+    paths: Sequence[str], choice: Choice, reading: Reading, *, strict: bool = False
 ) -> Inputs:
     """Find the files under some paths and look at each.
 
     Args:
-        paths: As the user typed them: files, whatever their suffix, and folders.
+        paths: As the user typed them: files, whatever their suffix, folders, and addresses.
         choice: Which files of a folder are taken.
-        max_bytes: Most bytes in a file.
+        reading: How they are read.
         strict: Whether one that cannot be added is one too many.
 
     Raises:
@@ -65,7 +67,7 @@ def find_inputs(
     folders: dict[Path, FolderTexts] = {}
     for typed in paths:
         try:
-            found = _look_at(typed, choice, max_bytes)
+            found = _look_at(typed, choice, reading)
         except DataError as error:
             problems.setdefault(real_path(Path(typed)), str(error))
         else:
@@ -73,7 +75,7 @@ def find_inputs(
                 folders[found.folder] = found
                 for problem in found.problems:
                     problems.setdefault(problem.path, problem.message)
-            for file in found.files if isinstance(found, FolderTexts) else [found]:
+            for file in found.files if isinstance(found, FolderTexts) else found:
                 files.setdefault(file.name, file)
         if strict and problems:
             raise DataError(f"{next(iter(problems.values()))}\nnothing was added")
@@ -87,19 +89,21 @@ def find_inputs(
     )
 
 
-def read_stdin(name: str, max_bytes: int) -> Inputs:
+def read_stdin(name: str, reading: Reading) -> Inputs:
     """All of standard input, under a name.
 
     Raises:
-        DataError: It is empty, too large, binary or not UTF-8.
+        DataError: It is empty, too large, binary or in another encoding.
     """
-    shown_name = "standard input"
+    shown_name, max_bytes = "standard input", reading.max_bytes
     data = sys.stdin.buffer.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise too_large(shown_name, "more", max_bytes)
-    text = decode_text(shown_name, data)
+    text = decode_text(shown_name, data, reading.encoding)
     require_content(shown_name, text)
-    return Inputs([TextFile(name, Path(STDIN), len(data), None, digest_of(data), text)])
+    return Inputs(
+        [TextFile(name, Path(STDIN), len(text.encode()), None, digest_of(text.encode()), text)]
+    )
 
 
 @contextmanager
@@ -112,7 +116,7 @@ def keeping_piped_text(store: Path, inputs: Inputs) -> Iterator[None]:
     try:
         yield
     except StoreLocked as error:
-        piped = [file for file in inputs.files if file.text is not None]
+        piped = [file for file in inputs.files if file.path == Path(STDIN)]
         if not piped:
             raise
         number, kept = tempfile.mkstemp(".txt", f"{store.stem}-piped-", store.parent)
@@ -123,17 +127,25 @@ def keeping_piped_text(store: Path, inputs: Inputs) -> Iterator[None]:
         ) from error
 
 
-def _look_at(typed: str, choice: Choice, max_bytes: int) -> FolderTexts | TextFile:
-    require_path(typed)
+def _look_at(typed: str, choice: Choice, reading: Reading) -> FolderTexts | list[TextFile]:
     path = Path(typed)
+    if is_address(typed) and not path.exists():
+        return _with_content(typed, look_at_address(typed, reading))
+    require_path(typed)
     if not path.is_dir():
-        file, text = look_at(source_name(path), path, max_bytes)
-        require_content(shown(path), text)
-        return file
-    found = read_folder(path, choice, max_bytes)
+        return _with_content(shown(path), look_at(source_name(path), path, reading))
+    found = read_folder(path, choice, reading)
     if not found.files and not found.problems and not found.num_empty:
         raise DataError(f"{shown(path)}: no files {choice.expected}")
     return found
+
+
+def _with_content(name: str, found: Sequence[tuple[TextFile, str]]) -> list[TextFile]:
+    """The texts that hold anything; there must be one."""
+    files = [file for file, text in found if text.strip()]
+    if not files:
+        require_content(name, found[0][1])
+    return files
 
 
 def _raise_all(problems: Sequence[str]) -> None:

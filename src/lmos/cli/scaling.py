@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from lmos.cli.adding import Outcome, Settings, is_same, text_of, time_of
+from lmos.cli.adding import Outcome, Settings, is_same, labels_of, text_of, time_of
 from lmos.cli.options import ModelChoice
 from lmos.cli.stores import patience
 from lmos.errors import DataError
@@ -53,7 +53,7 @@ def iter_scaled_outcomes(
             except DataError as error:
                 skip(error)
                 continue
-            if source is None or not is_same(store, source, text, settings):
+            if source is None or not is_same(store, source, file, text, settings):
                 changed.append(file)
                 continue
             advance(file.num_bytes)
@@ -76,7 +76,13 @@ def _iter_added(
     for file, (text, patch) in zip(files, pool.patches(texts), strict=True):
         before = store.find_source(text.name)
         time = time_of(file, before, settings)
-        source = store.put_source(text.name, patch, time=time, metadata=settings.labels)
+        source = store.put_source(
+            text.name,
+            patch,
+            time=time,
+            metadata=labels_of(file, before, settings),
+            places=file.places,
+        )
         advance(file.num_bytes)
         action = "added" if before is None else "updated"
         yield Outcome(text.name, action, source.num_tokens, source.num_bytes)

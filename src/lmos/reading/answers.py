@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from lmos.model.confidence import Calibration, Evidence, confidence_of
 from lmos.model.formats import is_unknown
 from lmos.reading.citations import Citation, Passage, cite
+from lmos.reading.differing import Differing, Reader
 from lmos.reading.generation import AnswerStream
 from lmos.search.retriever import Retrieval
 from lmos.text.content import rest_of_word
@@ -34,6 +35,8 @@ class Answer:
             a guess, or says that there is none.
         evidence: What the confidence was made of; `None` until the answer is complete.
         reason: Why there is nothing to answer from; `None` if there is something.
+        differing: What other passages say, where they say something else; known when it is
+            complete.
     """
 
     question: str
@@ -44,11 +47,13 @@ class Answer:
     _passages: tuple[Passage, ...] = field(repr=False)
     _calibration: Calibration | None = field(repr=False)
     _start: float = field(repr=False)
+    _reader: Reader | None = field(default=None, repr=False)
     text: str = ""
     confidence: float = 0.0
     is_found: bool = False
     evidence: Evidence | None = None
     reason: str | None = None
+    differing: tuple[Differing, ...] = ()
 
     def __post_init__(self) -> None:
         self._pieces = iter(self._stream)
@@ -95,4 +100,6 @@ class Answer:
             self.confidence = confidence_of(self.evidence, self._calibration)
         threshold = 0.0 if self._calibration is None else self._calibration.threshold
         self.is_found = bool(self._passages) and self.is_given and self.confidence >= threshold
+        if self.is_found and self._reader is not None:
+            self.differing = self._reader.differing(said, self._passages)
         self.timing["total"] = clock.perf_counter() - self._start

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from lmos.model.confidence import find_words
 from lmos.nodes import Hit, ScoreParts, Span, WalkStep
 from lmos.store import AbstractStore
+from lmos.store.places import Places, place_of
 from lmos.text.normal import readable, see
 from lmos.tree.excerpts import Excerpt, read_excerpt
 from lmos.tree.headings import Outline, outline_of
@@ -38,6 +39,8 @@ class Citation:
             of a list; also those that it begins with.
         columns: The head of the table that it is a row of, if it is one.
         parts: What the score comes from, if words of the question were looked for.
+        place: Where in its original the passage comes from, as in `page 12`; `None` where the
+            source is no file that was converted.
     """
 
     source: str
@@ -53,6 +56,7 @@ class Citation:
     headings: tuple[str, ...] = ()
     columns: str | None = None
     parts: ScoreParts | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Passage:
     hit: Hit
     excerpt: Excerpt
     outline: Outline
+    places: Places = ()
 
     @property
     def read_text(self) -> str:
@@ -94,6 +99,7 @@ class Passage:
             headings=place.headings,
             columns=place.columns,
             parts=self.hit.parts,
+            place=place_of(self.places, span),
         )
 
     def _with_answer(self, answer: str) -> Span:
@@ -109,7 +115,11 @@ class Passage:
 
 def read_passages(store: AbstractStore, hits: Iterable[Hit]) -> tuple[Passage, ...]:
     """The hits with as much text around them as their sentences may take."""
-    return tuple(_read_passage(store, hit) for hit in hits)
+    hits = list(hits)
+    places = {
+        source_id: store.places(source_id) for source_id in {h.source.source_id for h in hits}
+    }
+    return tuple(_read_passage(store, hit, places[hit.source.source_id]) for hit in hits)
 
 
 def cite(passages: Sequence[Passage], answer: str = "") -> tuple[Citation, ...]:
@@ -137,8 +147,8 @@ def _joined(best: Citation, other: Citation) -> Citation:
     return replace(best, level=level, weight=weight)
 
 
-def _read_passage(store: AbstractStore, hit: Hit) -> Passage:
+def _read_passage(store: AbstractStore, hit: Hit, places: Places) -> Passage:
     node, read = hit.node.byte_span, hit.byte_span
     span = Span(min(node.start, read.start), max(node.stop, read.stop))
     excerpt = read_excerpt(store, hit.source, span, _REACH_BYTES)
-    return Passage(hit, excerpt, outline_of(store, hit.source, span.start))
+    return Passage(hit, excerpt, outline_of(store, hit.source, span.start), places)

@@ -42,15 +42,15 @@ def prompt_embeddings(
     prompt = model.format
     passages = [passage_of(store, hit.source, hit.byte_span) for hit in hits if hit.is_text]
     pieces = iter(prompt.passage_ids(passages) if passages or not hits else [])
-    parts: list[Tensor] = [_embed(model, prompt.head_ids(question))]
+    parts: list[Tensor] = [embed_ids(model, prompt.head_ids(question))]
     for hit in hits:
         if hit.is_text:
-            parts.append(_embed(model, next(pieces)))
+            parts.append(embed_ids(model, next(pieces)))
         else:
             level_D = model.adapter.level_LD[hit.node.id.level]
             parts.append(store.embeddings([hit.node.id]).to(level_D) + level_D)
-    parts += [_embed(model, piece) for piece in pieces]
-    parts.append(_embed(model, prompt.tail_ids(question, turns)))
+    parts += [embed_ids(model, piece) for piece in pieces]
+    parts.append(embed_ids(model, prompt.tail_ids(question, turns)))
     return torch.cat([part.float() for part in parts])
 
 
@@ -120,5 +120,6 @@ def stream_answer(
     )
 
 
-def _embed(model: BaseModel, ids: Sequence[int]) -> Float[Tensor, "T D"]:
+def embed_ids(model: BaseModel, ids: Sequence[int]) -> Float[Tensor, "T D"]:
+    """Token ids as the model reads them."""
     return model.embed(torch.tensor(list(ids), dtype=torch.long, device=model.device))

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lmos.errors import StoreCorrupt, StoreExists, StoreMismatch
-from lmos.nodes import Span
+from lmos.nodes import PlaceMark, Span
 from lmos.store.base import AbstractStore, LevelPatch, SourcePatch, WindowRecord
 from lmos.store.blocks import patch_spans
 from lmos.store.faults import store_errors
@@ -92,7 +93,13 @@ def read_archive(path: Path, store: AbstractStore) -> int:
             labels = json.loads(archive.read(f"{folder}/{_LABELS}"))
             tree = safetensors.torch.load(archive.read(f"{folder}/{_TREE}"))
             patch = _patch_from(archive.read(f"{folder}/{_TEXT}"), tree, store.manifest.num_levels)
-            store.put_source(labels["name"], patch, time=labels["time"], metadata=labels["labels"])
+            store.put_source(
+                labels["name"],
+                patch,
+                time=labels["time"],
+                metadata=labels["labels"],
+                places=[PlaceMark(*mark) for mark in labels.get("places", [])],
+            )
         return int(head["num_sources"])
 
 
@@ -103,7 +110,13 @@ def _write_members(store: AbstractStore, archive: zipfile.ZipFile) -> int:
     archive.writestr(_HEAD, json.dumps(head, indent=2))
     for number, source in enumerate(sources):
         folder, patch = _folder(number), whole_patch(store, source)
-        labels = {"name": source.name, "time": source.time, "labels": dict(source.metadata)}
+        labels: dict[str, Any] = {
+            "name": source.name,
+            "time": source.time,
+            "labels": dict(source.metadata),
+        }
+        if places := store.places(source.source_id):
+            labels["places"] = places
         archive.writestr(f"{folder}/{_LABELS}", json.dumps(labels, indent=2))
         archive.writestr(f"{folder}/{_TEXT}", patch.text)
         archive.writestr(f"{folder}/{_TREE}", safetensors.torch.save(_tensors_of(patch)))

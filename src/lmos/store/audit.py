@@ -27,8 +27,9 @@ from lmos.store.blocks import (
 from lmos.store.faults import store_errors
 from lmos.store.invariants import TreeTail, find_faults
 from lmos.store.manifest import Manifest
+from lmos.store.places import iter_faults
 from lmos.store.records import SourceRecord
-from lmos.store.tables import find_source, read_block, read_head, read_windows
+from lmos.store.tables import find_source, read_block, read_head, read_places, read_windows
 
 
 def find_store_faults(db: apsw.Connection, path: str, manifest: Manifest) -> list[str]:
@@ -94,6 +95,9 @@ def _find_source_faults(
                     spans[level - 1].append(spans_from_bytes(data))
     for key in sorted(extra, key=str):
         faults.append(f"blocks {(source_id, *key)}: beyond the end of the source")
+    with _noting(faults, path, db):
+        for fault in iter_faults(read_places(db, source_id), record.source.num_bytes):
+            faults.append(f"places: source {source_id}: {fault}")
     windows = read_windows(db, source_id, 0, record.num_windows)
     if not faults:
         levels = tuple(np.concatenate(parts) for parts in spans)

@@ -25,7 +25,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmos.nodes import Node, NodeId, NodeIds, Source, Span
+from lmos.nodes import Node, NodeId, NodeIds, PlaceMark, Source, Span
 from lmos.store.manifest import Manifest
 
 # (N, 4): start and stop of the children, start and stop of the bytes; one row a node.
@@ -167,6 +167,7 @@ class AbstractStore(abc.ABC):
         *,
         time: float | None = None,
         metadata: Mapping[str, str] = {},
+        places: Sequence[PlaceMark] | None = None,
     ) -> Source:
         """Create the source or change it, in one transaction: durable when this returns.
 
@@ -176,9 +177,12 @@ class AbstractStore(abc.ABC):
             patch: What changes.
             time: Replaces the source's time unless `None`.
             metadata: Replaces the source's labels unless empty.
+            places: Where in its original the text comes from, in order; replaces what the source
+                has unless `None`, which keeps that as far as the text reaches.
 
         Raises:
-            StoreError: The patch does not fit the source, or the result would not be a tree.
+            StoreError: The patch does not fit the source, the result would not be a tree, or the
+                places are not in order within the text.
             StoreLocked: Another process writes.
             StoreFull: No room; nothing was written.
         """
@@ -192,7 +196,7 @@ class AbstractStore(abc.ABC):
         time: float | None = None,
         metadata: Mapping[str, str] = {},
     ) -> Source:
-        """Give a source another name, time or labels; text, nodes and id stay.
+        """Give a source another name, time or labels; text, places, nodes and id stay.
 
         Args:
             name: Of the source.
@@ -207,7 +211,7 @@ class AbstractStore(abc.ABC):
 
     @abc.abstractmethod
     def delete_source(self, name: str) -> None:
-        """Remove a source: text, windows and nodes, in one transaction.
+        """Remove a source: text, places, windows and nodes, in one transaction.
 
         Raises:
             SourceNotFound: There is none of that name.
@@ -242,6 +246,15 @@ class AbstractStore(abc.ABC):
         Raises:
             SourceNotFound: There is no source of that id.
             StoreCorrupt: The bytes do not have their checksum.
+        """
+
+    @abc.abstractmethod
+    def places(self, source_id: int) -> tuple[PlaceMark, ...]:
+        """Where in its original the text of a source comes from; empty where that is not known.
+
+        Raises:
+            SourceNotFound: There is no source of that id.
+            StoreCorrupt: They do not have their checksum.
         """
 
     @abc.abstractmethod

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from lmos.errors import ConfigError, StoreCorrupt, StoreMismatch
 from lmos.settings import MASK_MODES, OUTPUT_MODES, require_choice
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _NAMES = ("base_model", "adapter")
 """What a model is called; its hashes say which one it is."""
 

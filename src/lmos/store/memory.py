@@ -18,13 +18,14 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmos.nodes import NodeId, NodeIds, Source, Span
+from lmos.nodes import NodeId, NodeIds, PlaceMark, Source, Span
 from lmos.store.base import AbstractStore, LevelPatch, SourcePatch, Spans, WindowPlace, WindowRecord
 from lmos.store.blocks import SPAN_NUMBERS, patch_spans
 from lmos.store.invariants import TreeTail, find_faults
 from lmos.store.lexical import Codes, WordPlaces, iter_leaf_words, leaf_code, score_leaves
 from lmos.store.manifest import Manifest
 from lmos.store.patching import patched_record
+from lmos.store.places import Places, iter_faults, placed
 from lmos.store.records import (
     SourceRecord,
     level_ids_of,
@@ -59,6 +60,7 @@ class _Tree:
     text: bytes
     windows: tuple[WindowRecord, ...]
     levels: tuple[_Level, ...]
+    places: Places = ()
 
 
 class MemoryStore(AbstractStore):
@@ -128,6 +130,7 @@ class MemoryStore(AbstractStore):
         *,
         time: float | None = None,
         metadata: Mapping[str, str] = {},
+        places: Sequence[PlaceMark] | None = None,
     ) -> Source:
         tree = self._find_tree(name)
         record = patched_record(
@@ -137,12 +140,14 @@ class MemoryStore(AbstractStore):
             lambda start: list(tree.windows[start:]),
             lambda level, start, stop: tree.levels[level - 1].spans[start:stop],
         )
+        kept = placed(tree.places, places, record.source.num_bytes, name)
         pairs = zip(tree.levels, patch.levels, strict=True)
         self._trees[record.source.source_id] = _Tree(
             record=record,
             text=tree.text[: patch.text_start] + patch.text,
             windows=(*tree.windows[: patch.window_start], *patch.windows),
             levels=tuple(level.patched(part) for level, part in pairs),
+            places=kept,
         )
         self._move_windows(
             record.source.source_id, tree.windows[patch.window_start :], patch.windows
@@ -193,6 +198,9 @@ class MemoryStore(AbstractStore):
         start, stop = (0, len(text)) if byte_span is None else byte_span
         return text[max(start, 0) : max(stop, 0)]
 
+    def places(self, source_id: int) -> tuple[PlaceMark, ...]:
+        return self._tree(source_id).places
+
     def root_ids(self) -> NodeIds:
         return root_ids_of(tree.record for tree in self._trees.values())
 
@@ -228,6 +236,7 @@ class MemoryStore(AbstractStore):
             spans = tuple(level.spans for level in tree.levels)
             tail = TreeTail(0, 0, 0, tree.windows, (0,) * len(spans), spans)
             faults.extend(find_faults(tree.record, tail))
+            faults.extend(iter_faults(tree.places, tree.record.source.num_bytes))
         return faults
 
     def close(self) -> None:

@@ -74,14 +74,42 @@ ON windows (substr(token_ids, 1, 32), substr(token_ids, -32))
 def index_words(db: apsw.Connection) -> None:
     """Format 2: the words of the leaves are indexed."""
     wordindex.rebuild(db)
+    _write_version(db, 2)
+
+
+_PLACES = """
+CREATE TABLE places (
+    source_id INTEGER PRIMARY KEY REFERENCES sources ON DELETE CASCADE,
+    places TEXT NOT NULL,
+    crc INTEGER NOT NULL
+);
+"""
+
+
+def keep_places(db: apsw.Connection) -> None:
+    """Format 3: where in its original the text of a source comes from."""
+    db.execute(_PLACES)
+    query = "SELECT source_id FROM sources WHERE typeof(source_id) = 'integer'"
+    source_ids: list[int] = [source_id for (source_id,) in db.execute(query)]
+    for source_id in source_ids:
+        tables.write_places(db, source_id, ())
+    _write_version(db, 3)
+
+
+def _write_version(db: apsw.Connection, number: int) -> None:
+    """Note the format in the manifest, if there is one yet."""
     if db.execute("SELECT 1 FROM store").fetchone() is not None:
         head = tables.read_head(db)
-        manifest = replace(Manifest.from_json(head.manifest), format_version=2)
+        manifest = replace(Manifest.from_json(head.manifest), format_version=number)
         tables.write_head(db, replace(head, manifest=manifest.to_json()))
 
 
-MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (create_first_tables, index_words)
-_OPTIONAL = {index_words}
+MIGRATIONS: tuple[Callable[[apsw.Connection], None], ...] = (
+    create_first_tables,
+    index_words,
+    keep_places,
+)
+_OPTIONAL = {index_words, keep_places}
 """Steps without which a file can be read, and be written to when there is no room for them."""
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmos.errors import StoreCorrupt, StoreError, StoreFull, StoreMismatch
-from lmos.nodes import NodeId, NodeIds, Source, Span
+from lmos.nodes import NodeId, NodeIds, PlaceMark, Source, Span
 from lmos.store import tables, wordindex
 from lmos.store.audit import find_store_faults
 from lmos.store.base import AbstractStore, SourcePatch, Spans, WindowPlace, WindowRecord
@@ -53,6 +53,7 @@ from lmos.store.files import (
 )
 from lmos.store.manifest import FORMAT_VERSION, Manifest
 from lmos.store.patching import patched_record
+from lmos.store.places import placed
 from lmos.store.records import (
     SourceRecord,
     is_name,
@@ -248,6 +249,7 @@ class SQLiteStore(AbstractStore):
         *,
         time: float | None = None,
         metadata: Mapping[str, str] = {},
+        places: Sequence[PlaceMark] | None = None,
     ) -> Source:
         with self._transaction(_WRITE) as db:
             head, bytes_before = tables.read_head(db), self._file_bytes()
@@ -264,6 +266,9 @@ class SQLiteStore(AbstractStore):
                     tables.read_items(db, SPANS, source_id, level, start, stop)
                 ),
             )
+            is_new = before.source.num_bytes == before.num_windows == 0
+            old_places = () if is_new else tables.read_places(db, source_id)
+            new_places = placed(old_places, places, after.source.num_bytes, name)
             next_source_id = max(head.next_source_id, source_id + 1)
             tables.write_head(
                 db, replace(head, version=head.version + 1, next_source_id=next_source_id)
@@ -271,6 +276,8 @@ class SQLiteStore(AbstractStore):
             first_leaf = patch.levels[0].start
             wordindex.delete_leaves(db, before, first_leaf)
             tables.write_source(db, after)
+            if is_new or new_places != old_places:
+                tables.write_places(db, source_id, new_places)
             self._write_patch(db, source_id, patch)
             wordindex.insert_leaves(db, after, first_leaf)
             self._require_quota(bytes_before)
@@ -409,6 +416,11 @@ class SQLiteStore(AbstractStore):
             start, stop = (0, num_bytes) if byte_span is None else byte_span
             start, stop = max(start, 0), min(stop, num_bytes)
             return tables.read_items(db, TEXT, source_id, 0, start, stop)
+
+    def places(self, source_id: int) -> tuple[PlaceMark, ...]:
+        with self._transaction(_READ) as db:
+            _source_with_id(db, source_id)
+            return tables.read_places(db, source_id)
 
     def root_ids(self) -> NodeIds:
         with self._transaction(_READ) as db:

@@ -15,10 +15,11 @@ from typing import Any
 import apsw
 import numpy as np
 
-from lmos.errors import StoreCorrupt
+from lmos.errors import StoreCorrupt, StoreFull
 from lmos.nodes import Source, Span
 from lmos.store.base import WindowPlace, WindowRecord
 from lmos.store.blocks import BlockLayout, row_crc
+from lmos.store.places import Places, places_from_json, places_to_json
 from lmos.store.records import SourceRecord
 
 _SOURCE_COLUMNS = (
@@ -132,6 +133,41 @@ def write_source(db: apsw.Connection, record: SourceRecord) -> None:
         f"ON CONFLICT (source_id) DO UPDATE SET {updates}",
         (*columns, row_crc(columns)),
     )
+
+
+def has_places(db: apsw.Connection) -> bool:
+    """Whether the file has a table of places; those before format 3 have none."""
+    query = "SELECT 1 FROM sqlite_schema WHERE name = 'places'"
+    return db.execute(query).fetchone() is not None
+
+
+def write_places(db: apsw.Connection, source_id: int, places: Places) -> None:
+    """Replace the places of a source; every source has a row, be it empty.
+
+    Raises:
+        StoreFull: The file has no table of places, for lack of room.
+    """
+    if not has_places(db):
+        if places:
+            raise StoreFull("places: the store was too full to get this table; make room first")
+        return
+    columns = (source_id, places_to_json(places))
+    db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", (*columns, row_crc(columns)))
+
+
+def read_places(db: apsw.Connection, source_id: int) -> Places:
+    """The places of a source, which must exist.
+
+    Raises:
+        StoreCorrupt: Their row is not there, or the checksum is wrong.
+    """
+    if not has_places(db):
+        return ()
+    query = "SELECT source_id, places, crc FROM places WHERE source_id = ?"
+    row = db.execute(query, (source_id,)).fetchone()
+    if row is None:
+        raise StoreCorrupt(f"places: source {source_id} lacks its row")
+    return places_from_json(_checked(f"places: source {source_id}", row)[1])
 
 
 def delete_source(db: apsw.Connection, source_id: int) -> None:

@@ -5,7 +5,9 @@ Knows the contract of stores; knows neither files nor models.
 
 from __future__ import annotations
 
-from lmos.nodes import NodeId, Source
+from collections.abc import Sequence
+
+from lmos.nodes import NodeId, PlaceMark, Source
 from lmos.store.base import AbstractStore, LevelPatch, SourcePatch
 
 
@@ -22,10 +24,25 @@ def whole_patch(store: AbstractStore, source: Source) -> SourcePatch:
     )
 
 
-def copy_source(store: AbstractStore, source: Source, other: AbstractStore) -> Source:
-    """Put a source of one store into another of the same manifest, bit by bit the same."""
+def copy_source(
+    store: AbstractStore,
+    source: Source,
+    other: AbstractStore,
+    places: Sequence[PlaceMark] | None = None,
+) -> Source:
+    """Put a source of one store into another of the same manifest, bit by bit the same.
+
+    Args:
+        store: Has the source.
+        source: What is copied.
+        other: Gets it.
+        places: Instead of its own, where these cannot be read.
+    """
     patch = whole_patch(store, source)
-    return other.put_source(source.name, patch, time=source.time, metadata=source.metadata)
+    places = store.places(source.source_id) if places is None else places
+    return other.put_source(
+        source.name, patch, time=source.time, metadata=source.metadata, places=places
+    )
 
 
 def _whole_level(store: AbstractStore, source: Source, level: int) -> LevelPatch:

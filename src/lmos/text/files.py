@@ -5,15 +5,20 @@ Knows single files and bytes. Knows neither folders nor stores.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import json
 import os
 import re
 import stat
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lmos.errors import DataError
-from lmos.text.kinds import HEAD_BYTES, kind_of
+from lmos.nodes import PlaceMark
+from lmos.text.encodings import decode
+from lmos.text.kinds import kind_of
 
 MEGABYTE = 1_000_000
 _MAX_CONTROL_SHARE = 0.1
@@ -24,15 +29,20 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file with text that can be added.
+    """A text that can be added, from a file.
 
     Attributes:
         name: Of its source.
-        path: Where it is.
+        path: Where the file is.
         num_bytes: Of its text when it was looked at.
-        time: When it was last changed, in seconds since the epoch; `None` for standard input.
-        digest: SHA-256 of its text when it was looked at.
-        text: Of standard input, which can be read only once; files are read when they are added.
+        time: When it is from, in seconds since the epoch; of a file that does not say, when it was
+            last changed; `None` for standard input.
+        digest: SHA-256 of its text and its places when it was looked at.
+        text: Kept where reading it again is costly or cannot be done; else it is read when added.
+        key: Which of several texts in the file it is.
+        places: Where in the file each stretch comes from.
+        labels: What else the file says about it.
+        notes: What is to be told of how it was read.
     """
 
     name: str
@@ -41,13 +51,26 @@ class TextFile:
     time: float | None
     digest: bytes
     text: str | None = None
+    key: str | None = None
+    places: tuple[PlaceMark, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_text(path: Path, max_bytes: int) -> str:
-    """The text of a file.
+    """The text of a file that is plain text.
 
     Raises:
         DataError: It is missing, unreadable, too large, binary or not UTF-8.
+    """
+    return decode_text(shown(path), read_bytes(path, max_bytes))
+
+
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """All of a file.
+
+    Raises:
+        DataError: It is missing, unreadable or too large.
     """
     name = shown(path)
     try:
@@ -56,69 +79,78 @@ def read_text(path: Path, max_bytes: int) -> str:
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{name}: expected a file or a folder; use - for standard input")
         if status.st_size > max_bytes:
-            with path.open("rb") as file:
-                require_text_kind(name, file.read(HEAD_BYTES))
-            raise too_large(name, f"{status.st_size / MEGABYTE:,.1f} MB", max_bytes)
-        return decode_text(name, path.read_bytes())
+            raise too_large(name, shown_size(status.st_size), max_bytes)
+        return path.read_bytes()
     except UnicodeEncodeError:
         raise DataError(f"{name}: expected a path in UTF-8; rename it") from None
     except OSError as error:
         raise DataError(f"{name}: {_why_unreadable(path, error)}") from error
 
 
-def look_at(name: str, path: Path, max_bytes: int) -> tuple[TextFile, str]:
-    """A file under the name of its source, and its text, which may be nothing but white space.
+def modified(path: Path) -> float:
+    """When a file was last changed, in seconds since the epoch.
 
     Raises:
-        DataError: It is missing, unreadable, too large, binary or not UTF-8.
+        DataError: It is not there any more.
     """
-    text = read_text(path, max_bytes)
     try:
-        time = path.stat().st_mtime
+        return path.stat().st_mtime
     except OSError as error:
         raise DataError(f"{shown(path)}: {_why_unreadable(path, error)}") from error
-    data = text.encode()
-    return TextFile(name, path, len(data), time, digest_of(data)), text
 
 
-def digest_of(data: bytes) -> bytes:
-    """SHA-256 of a text."""
-    return hashlib.sha256(data).digest()
+def digest_of(data: bytes, places: Sequence[PlaceMark] = ()) -> bytes:
+    """SHA-256 of a text, and of the places it comes from if it has some."""
+    digest = hashlib.sha256(data)
+    if places:
+        digest.update(f"\n{json.dumps(places)}".encode())
+    return digest.digest()
 
 
-def decode_text(name: str, data: bytes) -> str:
-    """UTF-8 to text.
+def decode_text(name: str, data: bytes, encoding: str | None = None) -> str:
+    """Plain text, as it is.
+
+    Args:
+        name: For messages.
+        data: All of it.
+        encoding: As `encodings.decode` takes it.
 
     Raises:
-        DataError: It is binary or not UTF-8; says what it is, or where it is not.
+        DataError: It is binary, or in another encoding; says what it is, or where it is not.
     """
-    require_text_kind(name, data)
+    try:
+        return plain_text(data, encoding)[0]
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+
+
+def plain_text(data: bytes, encoding: str | None) -> tuple[str, str | None]:
+    """Plain text, as it is, and what is to be told of how it was read.
+
+    Raises:
+        DataError: It is binary, or in another encoding; does not say whose it is.
+    """
+    kind = kind_of(data)
+    if kind is not None and not (kind.is_text and encoding is not None):
+        advice = f"; {kind.advice}" if kind.advice else ""
+        raise DataError(f"expected plain text, got {kind.name}{advice}")
+    if encoding is None:
+        _require_text(data)
+        # A mark of byte order stays, so that offsets are those of the file.
+        if data.startswith(codecs.BOM_UTF8):
+            return data.decode(), None
+    text, note = decode(data, encoding)
+    if encoding is not None:
+        _require_text(text.encode(errors="replace"))
+    return text, note
+
+
+def _require_text(data: bytes) -> None:
     if (zero := data.find(0)) >= 0:
-        raise DataError(
-            f"{name}: binary, byte {zero} is NUL; if it is UTF-16, convert it to UTF-8 first"
-        )
+        raise DataError(f"binary, byte {zero} is NUL; if it is UTF-16, add --encoding utf-16")
     num_controls = len(data) - len(data.translate(None, _CONTROLS))
     if num_controls > _MAX_CONTROL_SHARE * len(data):
-        raise DataError(f"{name}: binary, {num_controls:,} of {len(data):,} bytes are controls")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name}: expected UTF-8, got byte {data[error.start]:#04x} at offset {error.start}; "
-            "convert it first, e.g. with iconv -f latin1 -t utf-8"
-        ) from None
-
-
-def require_text_kind(name: str, head: bytes) -> None:
-    """Check that bytes do not begin as those of a file that is no text.
-
-    Raises:
-        DataError: They do; says what it is, and how to make text of it.
-    """
-    kind = kind_of(head)
-    if kind is not None:
-        advice = f"; {kind.advice}" if kind.advice else ""
-        raise DataError(f"{name}: expected plain text, got {kind.name}{advice}")
+        raise DataError(f"binary, {num_controls:,} of {len(data):,} bytes are controls")
 
 
 def require_content(name: str, text: str) -> None:
@@ -137,14 +169,13 @@ def require_path(typed: str) -> None:
     """Check that what the user typed can be a path.
 
     Raises:
-        DataError: It is empty, or the address of a web page.
+        DataError: It is empty, or an address.
     """
     if not typed:
         raise DataError("expected a path, got an empty one")
     if _ADDRESS.match(typed) and not os.path.lexists(typed):
         raise DataError(
-            f"{typed}: expected a file or a folder; addresses of the web are not read. Save the "
-            "page as text and add that"
+            f"{typed}: expected a file, a folder, or an address that begins with http:// or https://"
         )
 
 
@@ -154,6 +185,13 @@ def too_large(name: str, found: str, max_bytes: int) -> DataError:
         f"{name}: expected at most {max_bytes / MEGABYTE:,.10g} MB, got {found}; "
         "split it, e.g. with split -C 8m, or raise --max-mb"
     )
+
+
+def shown_size(num_bytes: int) -> str:
+    """Bytes as people read them: `20 kB`, `3.2 MB`."""
+    if num_bytes < MEGABYTE:
+        return f"{num_bytes / 1000:,.0f} kB"
+    return f"{num_bytes / MEGABYTE:,.1f} MB"
 
 
 def shown(path: Path) -> str:

@@ -17,13 +17,15 @@ class Kind:
     Attributes:
         name: With its article, as in "a PDF document".
         advice: How to make text of it, a clause; empty if nothing makes sense.
+        is_text: Whether it is text once its encoding is known.
     """
 
     name: str
     advice: str = ""
+    is_text: bool = False
 
 
-_TO_UTF8 = "convert it to UTF-8 first, e.g. with iconv -f {} -t utf-8"
+_ENCODED = "add --encoding {}"
 _WITH_PANDOC = "convert it first, e.g. with pandoc -t markdown"
 _UNPACK = "unpack it and add the text files in it"
 
@@ -32,10 +34,10 @@ _MARKS: tuple[tuple[bytes, Kind], ...] = (
     (b"%PDF-", Kind("a PDF document", "convert it first, e.g. with pdftotext")),
     (b"{\\rtf", Kind("an RTF document", _WITH_PANDOC)),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", Kind("an old Office document", "save it as text first")),
-    (b"\xff\xfe\0\0", Kind("text in UTF-32", _TO_UTF8.format("utf-32"))),
-    (b"\0\0\xfe\xff", Kind("text in UTF-32", _TO_UTF8.format("utf-32"))),
-    (b"\xff\xfe", Kind("text in UTF-16", _TO_UTF8.format("utf-16"))),
-    (b"\xfe\xff", Kind("text in UTF-16", _TO_UTF8.format("utf-16"))),
+    (b"\xff\xfe\0\0", Kind("text in UTF-32", _ENCODED.format("utf-32"), is_text=True)),
+    (b"\0\0\xfe\xff", Kind("text in UTF-32", _ENCODED.format("utf-32"), is_text=True)),
+    (b"\xff\xfe", Kind("text in UTF-16", _ENCODED.format("utf-16"), is_text=True)),
+    (b"\xfe\xff", Kind("text in UTF-16", _ENCODED.format("utf-16"), is_text=True)),
     (b"\x1f\x8b", Kind("a gzip archive", _UNPACK)),
     (b"BZh9", Kind("a bzip2 archive", _UNPACK)),
     (b"\xfd7zXZ\0", Kind("an xz archive", _UNPACK)),

@@ -1,4 +1,4 @@
-"""A folder of text: which files it has, what they are called in a store, how the two differ.
+"""A folder of files: which it has, what they are called in a store, how the two differ.
 
 Knows the disk, and a store as the list of its sources. Does not know models, nor how a store is
 changed: what is to be done is a plan, for others to carry out.
@@ -12,16 +12,23 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 
+from lmos.documents.base import Reading
+from lmos.documents.files import look_at
+from lmos.documents.formats import file_name_of, is_known
 from lmos.errors import DataError
 from lmos.nodes import Source
-from lmos.text.files import TextFile, digest_of, look_at, shown
+from lmos.text.files import TextFile, shown
 
-TEXT_SUFFIXES = (".txt", ".md", ".markdown", ".rst")
 _MANY = 10
+_KEPT_BYTES = 256_000_000
+"""So much of the texts that are costly to read is kept until they are added."""
+
+# Of a file: its time and size when it was looked at, and its texts or what is wrong with it.
+Looks = dict[Path, tuple[tuple[float, int], "tuple[tuple[TextFile, bool], ...] | DataError"]]
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,8 @@ class Choice:
     `2023/*.md`. `*` stands for any characters, `/` among them, `?` for one, `[ab]` for a or b.
 
     Attributes:
-        include: Only files like one of these, whatever their suffix; if empty, those that end in
-            one of `TEXT_SUFFIXES`.
+        include: Only files like one of these, whatever their suffix; if empty, those whose suffix
+            is of a format in `documents.formats`.
         exclude: No files like one of these.
     """
 
@@ -50,7 +57,7 @@ class Choice:
             return False
         if self.include:
             return _is_like(path, self.include)
-        return path.suffix.lower() in TEXT_SUFFIXES
+        return is_known(path)
 
     def leaves_out(self, path: PurePath) -> bool:
         """Whether nothing is taken of a file or folder, whatever it is."""
@@ -62,7 +69,7 @@ class Choice:
         what = (
             f"like {', '.join(self.include)}"
             if self.include
-            else f"ending in {', '.join(TEXT_SUFFIXES)}"
+            else "of a known format, such as .txt, .md, .pdf or .docx"
         )
         return f"{what}, without {', '.join(self.exclude)}" if self.exclude else what
 
@@ -102,12 +109,12 @@ class FolderTexts:
 
     def covers(self, name: str) -> bool:
         """Whether a source of that name would come from a file that is taken from here."""
-        path = _path_of(name)
+        path = _path_of(file_name_of(name))
         return path.is_relative_to(self.folder) and self.choice.takes(path.relative_to(self.folder))
 
     def may_hold(self, name: str) -> bool:
         """Whether a source's file is, or may be, among what cannot be read."""
-        path = _path_of(name)
+        path = _path_of(file_name_of(name))
         return any(path.is_relative_to(each.path) for each in self.problems)
 
 
@@ -154,13 +161,17 @@ def real_path(path: Path) -> Path:
     return _real_folder(path.parent) / path.name
 
 
-def read_folder(folder: Path, choice: Choice, max_bytes: int) -> FolderTexts:
+def read_folder(
+    folder: Path, choice: Choice, reading: Reading, looks: Looks | None = None
+) -> FolderTexts:
     """Look at every file under a folder.
 
     Args:
         folder: Links to folders in it are not followed.
         choice: Which files to take.
-        max_bytes: Most bytes in a file.
+        reading: How they are read.
+        looks: What was seen of files before, by the time of their last change; files that have not
+            changed since are not read again. Grows.
 
     Raises:
         DataError: There is no such folder.
@@ -170,7 +181,7 @@ def read_folder(folder: Path, choice: Choice, max_bytes: int) -> FolderTexts:
         raise DataError(f"{shown(folder)}: expected a folder, there is {found}")
     real = _real_folder(folder)
     files, problems = [], []
-    num_other = num_empty = 0
+    num_other = num_empty = num_kept = 0
     for path, problem in _iter_paths(folder):
         below = path.relative_to(folder)
         if problem is not None:
@@ -181,19 +192,50 @@ def read_folder(folder: Path, choice: Choice, max_bytes: int) -> FolderTexts:
             num_other += 1
             continue
         try:
-            file, text = look_at(_name_of(real / below), path, max_bytes)
+            texts = _looked_at(_name_of(real / below), path, reading, looks)
         except DataError as error:
             problems.append(Problem(real / below, str(error)))
             continue
-        if text.strip():
-            files.append(file)
-        else:
-            num_empty += 1
+        for file, is_blank in texts:
+            num_kept += 0 if file.text is None else file.num_bytes
+            if is_blank:
+                num_empty += 1
+            else:
+                files.append(file if num_kept < _KEPT_BYTES else replace(file, text=None))
     return FolderTexts(real, choice, tuple(files), tuple(problems), num_other, num_empty)
 
 
+def _looked_at(
+    name: str, path: Path, reading: Reading, looks: Looks | None
+) -> tuple[tuple[TextFile, bool], ...]:
+    """The texts of a file, and of each whether it is blank; from `looks` if they are there."""
+    stamp = _stamp(path)
+    if looks is not None and path in looks and looks[path][0] == stamp:
+        known = looks[path][1]
+        if isinstance(known, DataError):
+            raise known
+        return known
+    try:
+        found = tuple((file, not text.strip()) for file, text in look_at(name, path, reading))
+    except DataError as error:
+        if looks is not None:
+            looks[path] = stamp, error
+        raise
+    if looks is not None:
+        looks[path] = stamp, tuple((replace(file, text=None), blank) for file, blank in found)
+    return found
+
+
+def _stamp(path: Path) -> tuple[float, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0.0, -1
+    return status.st_mtime, status.st_size
+
+
 def plan_sync(
-    texts: FolderTexts, sources: Sequence[Source], text_of: Callable[[Source], bytes]
+    texts: FolderTexts, sources: Sequence[Source], digest_of: Callable[[Source], bytes]
 ) -> Plan:
     """What there is to do until a store has the files of a folder and nothing else from there.
 
@@ -203,7 +245,8 @@ def plan_sync(
     Args:
         texts: Of the folder.
         sources: All of the store.
-        text_of: The text of one; asked for only where sizes agree.
+        digest_of: SHA-256 of the text and the places of one, as `text.files` makes it; asked for
+            only where sizes agree.
     """
     known = {source.name: source for source in sources if texts.covers(source.name)}
     names = {file.name for file in texts.files}
@@ -214,8 +257,8 @@ def plan_sync(
         if source.name not in names and not texts.may_hold(source.name)
     ]
     old = [file for file in texts.files if file.name in known]
-    changed = [file for file in old if not _has_text(known[file.name], file, text_of)]
-    old_names = dict(_iter_renamed(new, gone, text_of))
+    changed = [file for file in old if not _has_text(known[file.name], file, digest_of)]
+    old_names = dict(_iter_renamed(new, gone, digest_of))
     kept = set(old_names.values())
     forgotten = [source.name for source in gone if source.name not in kept]
     renamed = [file for file in new if file.name in old_names]
@@ -253,14 +296,14 @@ def _iter_paths(folder: Path) -> Iterator[tuple[Path, str | None]]:
 
 
 def _iter_renamed(
-    new: Iterable[TextFile], gone: Sequence[Source], text_of: Callable[[Source], bytes]
+    new: Iterable[TextFile], gone: Sequence[Source], digest_of: Callable[[Source], bytes]
 ) -> Iterator[tuple[str, str]]:
     """The new and the old name of each file that was renamed."""
     sizes = {file.num_bytes for file in new}
     old_names: dict[bytes, list[str]] = defaultdict(list)
     for source in gone:
         if source.num_bytes in sizes:
-            old_names[digest_of(text_of(source))].append(source.name)
+            old_names[digest_of(source)].append(source.name)
     for file in new:
         same = old_names[file.digest]
         if same:
@@ -269,8 +312,8 @@ def _iter_renamed(
             yield file.name, same.pop(is_moved.index(True) if any(is_moved) else 0)
 
 
-def _has_text(source: Source, file: TextFile, text_of: Callable[[Source], bytes]) -> bool:
-    return source.num_bytes == file.num_bytes and digest_of(text_of(source)) == file.digest
+def _has_text(source: Source, file: TextFile, digest_of: Callable[[Source], bytes]) -> bool:
+    return source.num_bytes == file.num_bytes and digest_of(source) == file.digest
 
 
 def _is_like(path: PurePath, patterns: Iterable[str]) -> bool:

@@ -130,14 +130,21 @@ def _rebuild(
     advance: Callable[[int], None],
 ) -> None:
     """Give a new source what it lacks of an old one, piece by piece; each is durable."""
-    text = old.text(source.source_id)
+    text, places = old.text(source.source_id), old.places(source.source_id)
     for piece in _iter_pieces(text, _num_done(new, source.name)):
         found = new.find_source(source.name)
         if found is None:
             (patch,) = builder.build(new, [SourceText(source.name, piece)])
         else:
             patch = builder.extend(new, found, piece)
-        new.put_source(source.name, patch, time=source.time, metadata=source.metadata)
+        num_bytes = len(piece) + (0 if found is None else found.num_bytes)
+        new.put_source(
+            source.name,
+            patch,
+            time=source.time,
+            metadata=source.metadata,
+            places=[mark for mark in places if mark.start_byte < num_bytes],
+        )
         advance(len(piece))
 
 

@@ -16,7 +16,7 @@ import torch
 
 from lmos.errors import SourceNotFound, StoreCorrupt, StoreError, StoreFull
 from lmos.model.base import BaseModel
-from lmos.nodes import Source
+from lmos.nodes import PlaceMark, Source
 from lmos.session import Session
 from lmos.store import AbstractStore
 from lmos.store.files import remove_files
@@ -35,11 +35,14 @@ class Repair:
         rebuilt: Names of the sources that were compressed again from their text.
         lost: Sources of which nothing can be made any more: names, or numbers where the name is
             damaged too. They are gone if they were to be forgotten; else nothing was changed.
+        unplaced: Names of the sources whose places in their originals were damaged; they have none
+            now, until their files are added again.
     """
 
     faults: tuple[str, ...] = ()
     rebuilt: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
+    unplaced: tuple[str, ...] = ()
 
 
 def repair(
@@ -78,11 +81,11 @@ def repair(
                 sources, lost = _sort_sources(old)
                 if lost and not forget_lost:
                     return Repair(faults, lost=lost)
-                rebuilt = _write_draft(draft, builder, old, sources)
+                rebuilt, unplaced = _write_draft(draft, builder, old, sources)
             old.give_way(draft)
         finally:
             remove_files(draft)
-    return Repair(faults, rebuilt, lost)
+    return Repair(faults, rebuilt, lost, unplaced)
 
 
 def _sort_sources(store: SQLiteStore) -> tuple[list[Source], tuple[str, ...]]:
@@ -105,26 +108,37 @@ def _write_draft(
     builder: TreeBuilder,
     old: SQLiteStore,
     sources: Sequence[Source],
-) -> tuple[str, ...]:
-    """Make a store of these sources; returns the names of those that had to be rebuilt."""
-    rebuilt = []
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Make a store of these sources; the names of those that were rebuilt, or lost their places."""
+    rebuilt, unplaced = [], []
     with SQLiteStore.create(draft, replace(old.manifest, max_bytes=None)) as new:
         for source in sources:
             try:
-                copy_source(old, source, new)
+                places = old.places(source.source_id)
+            except StoreCorrupt:
+                places = ()
+                unplaced.append(source.name)
+            try:
+                copy_source(old, source, new, places)
             except StoreFull:
                 raise
             except StoreError:
-                _rebuild(builder, old, source, new)
+                _rebuild(builder, old, source, new, places)
                 rebuilt.append(source.name)
         new.set_quota(old.manifest.max_bytes)
         if faults := new.verify():
             raise StoreCorrupt(f"{draft} was to be the repaired store, but {faults[0]}")
-    return tuple(rebuilt)
+    return tuple(rebuilt), tuple(unplaced)
 
 
 @torch.no_grad()
-def _rebuild(builder: TreeBuilder, old: AbstractStore, source: Source, new: AbstractStore) -> None:
+def _rebuild(
+    builder: TreeBuilder,
+    old: AbstractStore,
+    source: Source,
+    new: AbstractStore,
+    places: Sequence[PlaceMark],
+) -> None:
     """Give the new store a source of the old one, made again from its text."""
     (patch,) = builder.build(new, [SourceText(source.name, old.text(source.source_id))])
-    new.put_source(source.name, patch, time=source.time, metadata=source.metadata)
+    new.put_source(source.name, patch, time=source.time, metadata=source.metadata, places=places)

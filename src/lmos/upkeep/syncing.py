@@ -13,15 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from lmos.documents.base import Reading
+from lmos.documents.files import read_again
 from lmos.errors import StoreError
 from lmos.nodes import Source
 from lmos.session import Session
 from lmos.store import AbstractStore
-from lmos.text.files import MEGABYTE, read_text
+from lmos.text.files import TextFile, digest_of
 from lmos.tree.builder import Progress
-from lmos.upkeep.folders import Choice, Step, plan_sync, read_folder
-
-DEFAULT_MAX_BYTES = 32 * MEGABYTE
+from lmos.upkeep.folders import Choice, FolderTexts, Plan, Step, plan_sync, read_folder
 
 
 def sync(
@@ -29,7 +29,7 @@ def sync(
     folder: str | Path,
     choice: Choice | None = None,
     *,
-    max_bytes: int = DEFAULT_MAX_BYTES,
+    reading: Reading | None = None,
     even_drastic: bool = False,
 ) -> Iterator[Step]:
     """Make a store equal to a folder; each step is durable when it is yielded.
@@ -39,32 +39,53 @@ def sync(
     Args:
         session: Open for writing.
         folder: Sources that do not lie in it stay as they are.
-        choice: Which files are taken; by default all with a suffix of text.
-        max_bytes: Most bytes in a file.
+        choice: Which files are taken; by default all of a known format.
+        reading: How they are read.
         even_drastic: Go on even if most of what the store has from the folder would go.
 
     Raises:
         DataError: There is no such folder, or a file has become unreadable meanwhile.
         StoreError: Most of what the store has from the folder would go; nothing was changed.
     """
-    texts = read_folder(Path(folder), choice or Choice(), max_bytes)
+    reading = reading or Reading()
+    texts = read_folder(Path(folder), choice or Choice(), reading)
     store = session.store
     with store.writing():
-        plan = plan_sync(texts, store.sources(), lambda source: store.text(source.source_id))
+        plan = plan_for(store, texts)
         if plan.is_drastic and not even_drastic:
             raise StoreError(
                 f"{folder}: most of what the store has from there is gone; nothing was changed"
             )
         for step in plan.steps:
-            carry_out(step, store, lambda: session, max_bytes)
+            carry_out(step, store, lambda: session, reading)
             yield step
+
+
+def plan_for(store: AbstractStore, texts: FolderTexts) -> Plan:
+    """What there is to do until a store is equal to a folder."""
+    return plan_sync(texts, store.sources(), lambda source: _digest(store, source))
+
+
+def labels_for(file: TextFile, before: Source | None) -> dict[str, str]:
+    """The labels that a source gets: those of the file over those that it has; empty for none new.
+
+    Args:
+        file: What it is made of.
+        before: The source as it is, if there is one.
+    """
+    had = {} if before is None or not file.labels else before.metadata
+    return {**had, **file.labels}
+
+
+def _digest(store: AbstractStore, source: Source) -> bytes:
+    return digest_of(store.text(source.source_id), store.places(source.source_id))
 
 
 def carry_out(
     step: Step,
     store: AbstractStore,
     session: Callable[[], Session],
-    max_bytes: int,
+    reading: Reading,
     progress: Progress = lambda _: None,
 ) -> Source | None:
     """Do one step, in one transaction.
@@ -73,7 +94,7 @@ def carry_out(
         step: Of a plan for this store.
         store: Open for writing.
         session: Of the store; called only where text is to be compressed.
-        max_bytes: Most bytes in a file.
+        reading: How files are read.
         progress: Told the number of tokens as they are compressed.
 
     Returns:
@@ -87,5 +108,11 @@ def carry_out(
         return None
     if step.old_name is not None:
         return store.relabel_source(step.old_name, step.name, time=step.file.time)
-    text = read_text(step.file.path, max_bytes)
-    return session().add(step.name, text, time=step.file.time, progress=progress)
+    return session().add(
+        step.name,
+        read_again(step.file, reading),
+        time=step.file.time,
+        metadata=labels_for(step.file, store.find_source(step.name)),
+        places=step.file.places,
+        progress=progress,
+    )

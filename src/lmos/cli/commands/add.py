@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lmos.cli import parameters
-from lmos.cli.choosing import Taking, file_options, tell_skipped
+from lmos.cli.choosing import Taking, file_options, tell_notes, tell_skipped
 from lmos.cli.failures import FAILED, INTERRUPTED
 from lmos.cli.inputs import STDIN, Inputs, find_inputs, keeping_piped_text, read_stdin
 from lmos.cli.moments import moment
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from lmos.cli.adding import Outcome
 
 
-@click.command(cls=HelpfulCommand, short_help="Add files, folders or standard input.")
+@click.command(
+    cls=HelpfulCommand, short_help="Add files, folders, pages of the web or standard input."
+)
 @store_argument
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--source", metavar="NAME", help="Name of the source.  [default: the path]")
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
 @click.option(
     "--ray",
     metavar="ADDRESS",
-    help="Compress with a Ray cluster; local starts one on this machine.",
+    help="Compress with a Ray cluster, or local for one here.",
 )
 @wait_option
 @file_options
@@ -71,35 +73,37 @@ def add(
     model: ModelChoice,
     as_json: bool,
 ) -> None:
-    r"""Add files, folders, or - for standard input, to STORE.
+    r"""Add files, folders, pages of the web, or - for standard input, to STORE.
 
     \b
     Example:
       lmos add life.lmos notes/ letter.txt --label author=me
+      lmos add life.lmos report.pdf mail.mbox https://example.org/page.html
       git log | lmos add life.lmos - --source "git log"
       lmos add life.lmos library/ --ray local
       echo "Sold the blue bicycle." | lmos add life.lmos - --source diary --append
 
     A file becomes a source named by its path: relative to the current folder if it lies below it,
-    else absolute. A source that is there already gets the new text: only what changed is
-    compressed, and a file that did not change is skipped. Of a folder, .txt, .md, .markdown and
-    .rst are taken, at any depth; hidden files are not. TIME is an ISO 8601 date or time (local
-    unless it has an offset), or @ and seconds since 1970.
+    else absolute; a message of a mailbox one like mail.mbox#Lunch. Of a source that is there, only
+    what changed is compressed. Folders give every file of a known format, hidden ones excepted:
+    text, code, PDF, Office, HTML, EPUB, e-mail, tables and more. TIME is an
+    ISO 8601 date or time (local unless it has an offset), or @ and seconds since 1970.
 
-    A file that cannot be read is skipped and named, and the exit status is then 1. Each source is
-    added whole or not at all. For folders that change there is lmos sync.
+    A file that cannot be read is skipped and named; the exit status is then 1. Each source is added
+    whole or not at all. See also lmos sync and lmos watch.
     """
     require_store(store)
     _require_fitting(paths, ray, append=append)
     inputs = _named_inputs(paths, source, taking, append=append)
     for problem in inputs.problems:
         tell_skipped(problem)
+    tell_notes(inputs.files)
 
     from lmos.cli.adding import Settings
 
     start = clock.perf_counter()
     done: list[Outcome] = []
-    settings = Settings(time, dict(labels), append, taking.max_bytes)
+    settings = Settings(time, dict(labels), append, taking.reading)
     total = sum(file.num_bytes for file in inputs.files)
     skip = partial(taking.skip, inputs.problems)
     try:
@@ -169,14 +173,14 @@ def _named_inputs(
             raise click.UsageError("expected - alone or paths, got both")
         if source is None:
             raise click.UsageError("standard input needs a name: give --source NAME")
-        return read_stdin(source, taking.max_bytes)
-    inputs = find_inputs(paths, taking.choice, taking.max_bytes, strict=taking.strict)
+        return read_stdin(source, taking.reading)
+    inputs = find_inputs(paths, taking.choice, taking.reading, strict=taking.strict)
     if source is None:
         return inputs
     num_files = len(inputs.files) + len(inputs.problems)
     if num_files > 1 and not append:
         raise click.UsageError(
-            f"--source: expected one file, got {num_files}; add --append to join them"
+            f"--source: expected one text, got {num_files}; add --append to join them"
         )
     return replace(inputs, files=[replace(file, name=source) for file in inputs.files])
 

@@ -49,10 +49,12 @@ def repair(store: Path, forget_lost: bool, wait: float, model: ModelChoice, as_j
     is_whole = forget_lost or not done.lost
     if as_json:
         lists = {"faults": done.faults, "rebuilt": done.rebuilt, "lost": done.lost}
-        print_json({"ok": is_whole, **lists})
+        print_json({"ok": is_whole, **lists, "unplaced": done.unplaced})
     elif is_whole:
         for name in done.rebuilt:
             click.echo(f"rebuilt {printable(name)}")
+        for name in done.unplaced:
+            click.echo(f"rebuilt {printable(name)} without its pages; add its file again for them")
         for name in done.lost:
             click.echo(f"forgot {printable(name)}")
         click.echo("all is well")

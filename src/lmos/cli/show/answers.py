@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from lmos.cli.show.output import printable, waiting
-from lmos.cli.show.passages import passage_json
+from lmos.cli.show.output import clock_time, printable, waiting
+from lmos.cli.show.passages import passage_json, path_of
 from lmos.reading.answers import Answer
+from lmos.reading.differing import Differing
 
 
 def complete(answer: Answer) -> Answer:
@@ -25,6 +26,8 @@ def say(answer: Answer) -> None:
     """Print a complete answer; on standard error that there is none, and the guess."""
     if answer.is_found:
         click.echo(printable(answer.text).strip())
+        for other in answer.differing:
+            click.echo(_differing_line(other))
         return
     if answer.reason is not None:
         click.echo(f"nothing found: {answer.reason}", err=True)
@@ -32,6 +35,13 @@ def say(answer: Answer) -> None:
     click.echo(f"nothing found that answers this (confidence {answer.confidence:.0%})", err=True)
     if answer.is_given:
         click.echo(f"a guess: {printable(answer.text).strip()}", err=True)
+
+
+def _differing_line(other: Differing) -> str:
+    when = {True: "earlier", False: "later", None: "elsewhere"}[other.is_earlier]
+    place = printable(path_of(other.citation.source, other.citation.headings))
+    day = "" if other.citation.time is None else f", {clock_time(other.citation.time)}"
+    return f"(said {when}: {printable(other.text)} – {place}{day})"
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
@@ -44,6 +54,14 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "citations": [
             {**passage_json(citation), "has_answer": citation.has_answer}
             for citation in answer.citations
+        ],
+        "differing": [
+            {
+                "answer": other.text,
+                "is_earlier": other.is_earlier,
+                "citation": passage_json(other.citation),
+            }
+            for other in answer.differing
         ],
         "timing": answer.timing,
     }

@@ -27,6 +27,7 @@ def passage_json(citation: Citation) -> dict[str, Any]:
         "time": citation.time,
         "start_byte": citation.start_byte,
         "end_byte": citation.end_byte,
+        "place": citation.place,
         "text": citation.text,
         "headings": list(citation.headings),
         "columns": citation.columns,
@@ -76,6 +77,7 @@ def _heading(number: int, citation: Citation, *, is_marked: bool, is_explained: 
     return Text.assemble(
         (f"{number:>2}  ", "dim"),
         (printable(path_of(citation.source, citation.headings)), "bold"),
+        (f", {printable(citation.place)}," if citation.place is not None else "", "bold"),
         (f" {citation.start_byte}–{citation.end_byte}", "bold"),
         (f"  {clock_time(citation.time)}" if citation.time is not None else "", "dim"),
         (f"  score {citation.score:.2f}", "dim"),
