@@ -33,15 +33,10 @@ format: install
 	@$(BIN)/ruff check --fix --quiet src tests benchmarks examples recipes
 	@$(BIN)/ruff format src tests benchmarks examples recipes
 
-NOVEL := examples/texts/the-hound-of-the-baskervilles.txt
-
-results: install ## the part of docs/results.md that needs a CPU and no other data: tables and charts
-	@for name in facts unknown retention lifelong; do \
-		$(BIN)/python -m benchmarks $$name --data $(NOVEL) --json runs/results/$$name.json || exit 1; \
-	done
-	@$(BIN)/python -m benchmarks icl --json runs/results/icl.json
-	@$(BIN)/python -m benchmarks plot --out docs/charts \
-		$(patsubst %,runs/results/%.json,facts unknown retention lifelong)
+results: install ## the large tables of docs/results.md; SQUAD is the path of train-v1.1.json
+	@test -f "$(SQUAD)" || { echo "expected make results SQUAD=FILE, the train-v1.1.json of SQuAD"; exit 2; }
+	@$(BIN)/python -m benchmarks recall --data "$(SQUAD)" --questions 200 --seeds 1 --json runs/results/recall.json
+	@$(BIN)/python -m benchmarks answers --data "$(SQUAD)" --questions 50 --seeds 1 --json runs/results/answers.json
 
 clean:
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache

@@ -22,43 +22,39 @@ from benchmarks.reading import is_read, is_right
 from benchmarks.report import save_json
 from benchmarks.stores import new_session
 from benchmarks.tallies import Tallies
-from benchmarks.variants import GROUPS, Row, choose_rows
+from benchmarks.variants import GROUPS, Variant, choose_rows
 from benchmarks.ways import Reader
 from lmos.model.base import BaseModel
 from lmos.model.released import DEFAULT_MODEL, resolve_model
 from lmos.search.retriever import RetrievalConfig
 from lmos.session import make_manifest
 from lmos.training.alignment import align_scores
-from lmos.training.config import CompressionConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler
 from lmos.training.data import DataConfig, TrainingData, read_data
 from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.loop import LoopConfig, run_loop
-from lmos.training.objective import CompressionObjective
-from lmos.training.pretrain import PretrainObjective
-from lmos.training.train import BASE_MIXTURE
+from lmos.training.losses import CompressionConfig
+from lmos.training.staying import Staying
 
 LOSSES = CompressionConfig(
     contexts=2, min_windows=4, max_windows=6, questions=12, readings=8, reconstructions=12
 )
 """A step that two cores take in about a second."""
-MIXTURE = replace(BASE_MIXTURE, batch_size=4)
 WARMUP_STEPS = 10
 
 
-def train_row(base: str, data: TrainingData, row: Row, num_steps: int, seed: int) -> BaseModel:
+def train_row(base: str, data: TrainingData, row: Variant, num_steps: int, seed: int) -> BaseModel:
     """A fresh adapter on the base model, trained as the row says."""
     model = BaseModel.from_pretrained(resolve_model(base))
     model.new_adapter(seed=seed, **row.adapter)
     align_scores(model, seed)
-    practice = PretrainObjective(model, data.passages, data.questions, MIXTURE, seed)
-    practice.curriculum.num_facts = MIXTURE.max_facts
     objective = CompressionObjective(
         model,
         make_manifest(model, row.ratios, **row.modes),
         ContextSampler(data.passages, data.questions),
         replace(LOSSES, **row.losses),
-        practice,
+        Staying(model, data.passages, seed),
         seed,
     )
     loop = LoopConfig(num_steps, warmup_steps=min(WARMUP_STEPS, num_steps), seed=seed)
@@ -76,13 +72,13 @@ class Exam:
     facts: int
     stores: int
 
-    def ask(self, model: BaseModel, row: Row, tallies: Tallies, seed: int) -> None:
+    def ask(self, model: BaseModel, row: Variant, tallies: Tallies, seed: int) -> None:
         """Exact match, and whether the fact was read, ranked first and kept at each level."""
         rng = random.Random(seed)
         config = RetrievalConfig(**row.walk)
         labels = {"changed": row.group, "to": row.name}
         for _ in range(self.stores):
-            session = new_session(model, row.ratios, **row.modes)
+            session = new_session(model, row.ratios, row.scorer(model), **row.modes)
             trial = make_trial(
                 session, self.books, TRAINING_FAMILIES, rng, self.tokens, self.facts, self.facts
             )

@@ -27,7 +27,7 @@ from lmos.training.questions import PassageQuestion, group_by_title, read_squad
 
 
 @dataclass(frozen=True)
-class Asked:
+class PassageQuery:
     """A question, its answer, and the passage that answers it."""
 
     question: str
@@ -73,9 +73,9 @@ class Trial:
 
 def _draw(
     passages: Sequence[PassageQuestion], count: int | None, rng: random.Random
-) -> list[Asked]:
+) -> list[PassageQuery]:
     asked = [
-        Asked(question, answer, each.title, each.passage)
+        PassageQuery(question, answer, each.title, each.passage)
         for each in passages
         for question, answer in each.pairs
     ]

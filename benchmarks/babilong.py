@@ -34,7 +34,8 @@ from benchmarks.ways import WAYS, Reader, tally_questions
 from lmos.model.base import BaseModel
 from lmos.nodes import Span
 from lmos.search.retriever import RetrievalConfig
-from lmos.session import DTYPES, Session, load_model, make_manifest
+from lmos.session import Session, load_model, make_manifest
+from lmos.settings import DTYPES
 from lmos.store.memory import MemoryStore
 from lmos.tree.builder import SourceText, TreeBuilder
 from lmos.tree.segments import iter_units

@@ -36,7 +36,7 @@ def run_fresh(target: str, **arguments: Any) -> Fresh:
 
 
 def peak_bytes() -> int:
-    """Most memory that this process held at once.
+    """The most memory that this process held at once.
 
     Linux counts `ru_maxrss` from before the program was loaded, with what the parent held; the high
     water mark in /proc does not.

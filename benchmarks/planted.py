@@ -91,7 +91,7 @@ class PlantedQuestion:
     """A question about one leaf: its key, with noise.
 
     Attributes:
-        leaf: What shall be found.
+        leaf: What is to be found.
         vectors_RK: As a cached scorer takes them; one retrieval token.
     """
 

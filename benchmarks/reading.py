@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from benchmarks.stores import Place
 from lmos.model.base import BaseModel
-from lmos.model.prompts import answer_text
 from lmos.nodes import Hit, NodeId, Span
 from lmos.reading.generation import prompt_embeddings, stream_answer
 from lmos.store import AbstractStore
@@ -63,7 +62,7 @@ def answer_loss(
 ) -> float:
     """Mean negative log-likelihood, in nats a token, of an answer and the end after these hits."""
     prompt_TD = prompt_embeddings(model, store, hits, question)
-    ids = list(model.encode(answer_text(answer)).ids)
+    ids = model.format.answer_ids(answer)
     ids += [] if model.end_id is None else [model.end_id]
     ids_T = torch.tensor(ids, device=model.device)
     x_TD = torch.cat([prompt_TD, model.embed(ids_T[:-1]).float()])

@@ -22,7 +22,8 @@ from benchmarks.retention import SOURCE, level_hits
 from benchmarks.stores import new_session, session_with
 from benchmarks.tallies import Tallies
 from lmos.model.base import BaseModel
-from lmos.session import DEFAULT_RATIOS, Session
+from lmos.session import Session
+from lmos.settings import DEFAULT_RATIOS
 from lmos.store import SourcePatch
 from lmos.training.contexts import Context
 from lmos.tree.compressor import Compressor

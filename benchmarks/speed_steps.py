@@ -112,7 +112,7 @@ def ask(store: str, model: str, num_questions: int) -> dict[str, Any]:
         for question in sample_questions(session.store, num_questions):
             ids = session.model.encode(question).ids
             with timed(forward):
-                query = retriever.prepare(session.store, ids)
+                query = retriever.prepare(ids)
             with timed(search):
                 retriever.search(session.store, query)
             with timed(first):

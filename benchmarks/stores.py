@@ -17,7 +17,9 @@ from torch.nn.functional import normalize
 
 from lmos.model.base import BaseModel
 from lmos.nodes import NodeId, Source, Span
-from lmos.session import DEFAULT_RATIOS, Session, make_manifest
+from lmos.search.scorers import AbstractScorer
+from lmos.session import Session, make_manifest
+from lmos.settings import DEFAULT_RATIOS
 from lmos.store import AbstractStore, SourcePatch
 from lmos.store.memory import MemoryStore
 from lmos.tree.builder import SourceText, TreeBuilder
@@ -32,10 +34,13 @@ class Place(NamedTuple):
 
 
 def new_session(
-    model: BaseModel, ratios: tuple[int, ...] = DEFAULT_RATIOS, **modes: Any
+    model: BaseModel,
+    ratios: tuple[int, ...] = DEFAULT_RATIOS,
+    scorer: AbstractScorer | None = None,
+    **modes: Any,
 ) -> Session:
     """An empty store in memory; what it keeps is rounded as in a file."""
-    return Session(model, MemoryStore(make_manifest(model, ratios, **modes)))
+    return Session(model, MemoryStore(make_manifest(model, ratios, **modes)), scorer=scorer)
 
 
 def leaves_of(store: AbstractStore, place: Place) -> list[NodeId]:

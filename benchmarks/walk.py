@@ -24,7 +24,7 @@ from lmos.model.base import BaseModel
 from lmos.model.released import DEFAULT_MODEL
 from lmos.search.retriever import RetrievalConfig
 from lmos.search.scorers import CachedScorer, Query
-from lmos.search.strategies import Kept, Search, walk_tree
+from lmos.search.strategies import Kept, Search, Tree
 from lmos.session import load_model
 from lmos.store.sqlite import SQLiteStore
 
@@ -48,7 +48,7 @@ def timed_walk(
             config.max_found,
         )
         start = time.perf_counter()
-        for kept in walk_tree(search):
+        for kept in Tree().walk(search):
             yield kept, time.perf_counter() - start
             start = time.perf_counter()
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from lmos.training.tokenizer import save_tokenizer, train_tokenizer
+from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers.models import BPE
+from transformers import PreTrainedTokenizerFast
 
 VOCAB_SIZE = 300
+END_TOKEN = "<|end|>"
+PAD_TOKEN = "<|pad|>"
 TEXT = "The quick brown fox jumps over the lazy dog, and the dog sleeps on."
 
 _SMALL: dict[str, Any] = {"vocab_size": VOCAB_SIZE, "hidden_size": 32}
@@ -105,5 +109,32 @@ UNUSABLE: dict[str, tuple[dict[str, Any], str]] = {
 
 def write_tokenizer(folder: Path) -> Path:
     """Train a byte-level BPE on a sentence and save it."""
-    save_tokenizer(train_tokenizer([TEXT] * 8, VOCAB_SIZE), folder, model_max_length=128)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=train_tokenizer([TEXT] * 8),
+        eos_token=END_TOKEN,
+        pad_token=PAD_TOKEN,
+        model_max_length=128,
+        clean_up_tokenization_spaces=False,
+    )
+    tokenizer.save_pretrained(folder)
     return folder
+
+
+def train_tokenizer(texts: list[str]) -> Tokenizer:
+    """A byte-level BPE, its two special tokens first; digits stand in pairs."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(r"\d{1,2}"), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=[END_TOKEN, PAD_TOKEN],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer

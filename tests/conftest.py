@@ -29,8 +29,8 @@ def tiny_llama(tokenizer_folder: Path) -> BaseModel:
     return new_llama(tokenizer_folder)
 
 
-def new_llama(tokenizer_folder: Path, seed: int = 1) -> BaseModel:
-    model = BaseModel.from_config(LLAMA, tokenizer_folder, seed)
+def new_llama(tokenizer_folder: Path, seed: int = 1, **changes: object) -> BaseModel:
+    model = BaseModel.from_config({**LLAMA, **changes}, tokenizer_folder, seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.adapter.parameters():

@@ -10,19 +10,18 @@ import torch
 
 from benchmarks import ablation
 from benchmarks.ablation import train_row
-from benchmarks.variants import GROUPS, Row, choose_rows, make_rows
+from benchmarks.variants import GROUPS, Variant, choose_rows, make_rows
 from building import prose
 from lmos.model.base import BaseModel
-from lmos.store.manifest import MASK_MODES, OUTPUT_MODES
+from lmos.settings import DEFAULT_COMPRESSION, MASK_MODES, OUTPUT_MODES, SEGMENTERS
 from lmos.training.corpus import Document, PassageSampler
 from lmos.training.data import TrainingData
-from lmos.tree.segments import SEGMENTERS
 from test_benchmarks import measured, model_folder
 
 __all__ = ["model_folder"]
 
 DATA = TrainingData(PassageSampler([Document("a", prose(3000))]))
-BASELINE = Row("baseline", "as it is")
+BASELINE = Variant("baseline", "as it is")
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +30,6 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
         ablation.LOSSES, min_windows=1, max_windows=1, questions=3, readings=1, reconstructions=1
     )
     monkeypatch.setattr(ablation, "LOSSES", replace(losses, contexts=1, distractors=1))
-    monkeypatch.setattr(ablation, "MIXTURE", replace(ablation.MIXTURE, batch_size=1, window=96))
 
 
 def weights(model: BaseModel) -> torch.Tensor:
@@ -65,15 +63,17 @@ def test_groups_are_chosen_beside_the_baseline(tiny_llama: BaseModel) -> None:
 
 def test_rows_have_every_choice_and_every_layer(tiny_llama: BaseModel) -> None:
     rows = make_rows(tiny_llama)
-    tried = {value for row in rows for value in row.modes.values()}
-    defaults = {"unit", "residual", "window"}
-    assert tried | defaults == {*SEGMENTERS, *OUTPUT_MODES, *MASK_MODES}
+    segmenters = {row.modes.get("segmenter", "unit") for row in rows}
+    compressions = {row.modes.get("compression", DEFAULT_COMPRESSION) for row in rows}
+    assert segmenters == set(SEGMENTERS)
+    assert {each.mask_mode for each in compressions} == set(MASK_MODES)
+    assert {each.output_mode for each in compressions} == set(OUTPUT_MODES)
     layers = {row.adapter["scoring_layer"] for row in rows if row.group == "scoring layer"}
     assert layers | {tiny_llama.default_scoring_layer} == set(range(tiny_llama.num_layers))
 
 
 def test_a_training_follows_from_its_row(model_folder: Path) -> None:
-    def trained(row: Row) -> BaseModel:
+    def trained(row: Variant) -> BaseModel:
         return train_row(str(model_folder), DATA, row, 1, seed=0)
 
     first = weights(trained(BASELINE))
@@ -95,5 +95,5 @@ def test_rows_are_measured(model_folder: Path, tmp_path: Path) -> None:
         *("ablation", "--data", tmp_path / "data", "--books", book, "--base", model_folder),
         *("--steps", 1, "--group", "scorer", "--tokens", 20, "--facts", 1, "--stores", 1),
     )
-    assert [(cell["changed"], cell["to"]) for cell in result["cells"]][1] == ("scorer", "paper")
+    assert [(cell["changed"], cell["to"]) for cell in result["cells"]][1] == ("scorer", "joint")
     assert all(cell["gold_kept"]["total"] == 1 for cell in result["cells"])

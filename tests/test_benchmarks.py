@@ -20,8 +20,8 @@ from benchmarks.stores import Leaves, Place, leaves_of, new_session
 from benchmarks.tallies import Tallies
 from benchmarks.ways import WAYS, Reader, tally_questions
 from building import prose
+from conftest import new_llama
 from lmos.model.base import BaseModel
-from lmos.model.prompts import answer_text
 from lmos.nodes import Span
 from lmos.reading.generation import prompt_embeddings
 from lmos.search.retriever import RetrievalConfig, Retriever
@@ -49,12 +49,12 @@ def asked() -> Asked:
 
 
 @pytest.fixture(scope="module")
-def model_folder(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model as a folder, which says that it was trained."""
+def model_folder(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with room for a small haystack, as a folder that says that it was trained."""
     folder = tmp_path_factory.mktemp("model")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tiny_llama, "is_trained", True)  # every test shares this model
-        tiny_llama.save_pretrained(folder)
+    model = new_llama(tokenizer_folder, max_position_embeddings=1024)
+    model.is_trained = True
+    model.save_pretrained(folder)
     return folder
 
 
@@ -159,7 +159,7 @@ def test_the_whole_context_is_every_byte_in_time_order(session: Session) -> None
 
 def test_the_loss_of_an_answer_is_that_of_its_tokens_one_by_one(session: Session) -> None:
     model, store = session.model, session.store
-    ids = [*model.encode(answer_text("4812")).ids, model.end_id]
+    ids = [*model.format.answer_ids("4812"), model.end_id]
     x_TD = prompt_embeddings(model, store, (), "Why?")
     losses = []
     with torch.no_grad():

@@ -27,12 +27,12 @@ from building import (
 from conftest import new_llama
 from lmos.model.base import BaseModel
 from lmos.nodes import Node, NodeId, Span
+from lmos.settings import SEGMENTERS
 from lmos.store import AbstractStore, WindowRecord
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
 from lmos.tree.builder import SourceText, TreeBuilder, common_prefix_len
 from lmos.tree.keys import node_keys
-from lmos.tree.segments import SEGMENTERS
 
 TEXT = prose(150)
 

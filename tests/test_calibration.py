@@ -183,7 +183,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def model_folder(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    model = new_llama(tokenizer_folder)
+    model = new_llama(tokenizer_folder, max_position_embeddings=1024)
     model.is_trained = True
     model.save_pretrained(folder)
     return folder

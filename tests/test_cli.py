@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
@@ -16,15 +16,18 @@ import lmos
 from commands import TEXTS, answered, failure, output, run, texts_in, values, write_notes
 from conftest import new_llama
 from lmos.cli import main
-from lmos.cli.options import RETRIEVAL_DEFAULTS
 from lmos.model.base import BaseModel
 from lmos.reading.citations import cite
+from lmos.search import strategies
 from lmos.search.retriever import RetrievalConfig
-from lmos.search.scorers import SCORERS
-from lmos.search.strategies import STRATEGIES
-from lmos.session import DEFAULT_RATIOS, DEFAULT_WINDOW, Session
+from lmos.session import Session
+from lmos.settings import (
+    DEFAULT_RATIOS,
+    DEFAULT_WINDOW,
+    SEGMENTERS,
+    STRATEGIES,
+)
 from lmos.store import files
-from lmos.store.manifest import MASK_MODES, OUTPUT_MODES, SEGMENTERS
 from lmos.store.sqlite import SQLiteStore
 
 QUESTION = "What opens the blue bicycle?"
@@ -89,24 +92,24 @@ def test_every_command_that_prints_speaks_json(name: str) -> None:
 
 def test_options_say_what_the_library_does() -> None:
     config = RetrievalConfig()
-    assert {name: getattr(config, name) for name in RETRIEVAL_DEFAULTS} == RETRIEVAL_DEFAULTS
-    expected: dict[str, tuple[tuple[str, ...], object]] = {
-        "strategy": (tuple(STRATEGIES), config.strategy),
-        "scorer": (tuple(SCORERS), config.scorer),
-        "mask": (MASK_MODES, "window"),
-        "output": (OUTPUT_MODES, "residual"),
-        "segmenter": (SEGMENTERS, "unit"),
-    }
     options = {
         option.name: option for name in ("new", "ask") for option in main.commands[name].params
     }
-    for name, (choices, default) in expected.items():
+    for each in fields(config):
+        if each.metadata["help"] and each.name != "where":
+            assert options[each.name].default == getattr(config, each.name), each.name
+    expected = {"strategy": STRATEGIES, "segmenter": SEGMENTERS}
+    for name, choices in expected.items():
         kind = options[name].type
         assert isinstance(kind, click.Choice)
-        assert set(kind.choices) == set(choices)
-        assert options[name].default == default
+        assert tuple(kind.choices) == choices
+        assert options[name].default == choices[0]
     assert options["window"].default == DEFAULT_WINDOW
     assert options["ratios"].default == ",".join(map(str, DEFAULT_RATIOS))
+
+
+def test_every_choice_is_there() -> None:
+    assert set(strategies.STRATEGIES) == set(STRATEGIES)
 
 
 def test_version() -> None:
@@ -118,7 +121,7 @@ def test_version() -> None:
 
 def test_new_keeps_its_settings(model_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "life.lmos"
-    modes = ("--window", 64, "--mask", "strict", "--output", "paper", "--segmenter", "fixed")
+    modes = ("--window", 64, "--segmenter", "fixed")
     result = run("new", path, "--model", model_folder, "--ratio", "4, 2", *modes)
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -126,8 +129,7 @@ def test_new_keeps_its_settings(model_folder: Path, tmp_path: Path) -> None:
         manifest = store.manifest
     assert manifest.ratios == (4, 2)
     assert manifest.windows == (64, 16)
-    assert manifest.mask_mode == "strict"
-    assert manifest.output_mode == "paper"
+    assert (manifest.mask_mode, manifest.output_mode) == ("window", "residual")
     assert manifest.segmenter == "fixed"
     assert manifest.base_model == str(model_folder)
 
@@ -304,7 +306,7 @@ def test_an_empty_store_has_a_status(empty: Path) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    [(), ("--strategy", "flat"), ("--strategy", "hybrid"), ("--scorer", "paper"), ("--level", 2)],
+    [(), ("--strategy", "flat"), ("--strategy", "hybrid"), ("--level", 2)],
 )
 def test_retrieve_cites_what_the_store_holds(store: Path, how: tuple[object, ...]) -> None:
     before, texts = store.read_bytes(), texts_in(store)

@@ -513,7 +513,6 @@ def test_an_answer_that_does_not_fit(store: Path) -> None:
     "arguments",
     [
         ("--strategy", "magic"),
-        ("--scorer", "x"),
         ("--budget", "many"),
         ("--max-new-tokens", "0"),
         ("--temperature", "nan"),

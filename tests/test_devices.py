@@ -9,14 +9,16 @@ import pytest
 import torch
 
 from lmos.model.base import BaseModel
+from lmos.paper import JointScorer
 from lmos.search.retriever import RetrievalConfig
+from lmos.search.scorers import AbstractScorer, CachedScorer
 from lmos.session import Session, make_manifest
 from lmos.training.alignment import align_scores
-from lmos.training.config import CompressionConfig, PretrainConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
-from lmos.training.objective import CompressionObjective
-from lmos.training.pretrain import PretrainObjective
+from lmos.training.losses import CompressionConfig
+from lmos.training.staying import Staying
 from lmos.tree.borders import score_borders
 from lmos.tree.segments import SegmentConfig
 from second_device import second_device
@@ -51,11 +53,11 @@ def device() -> Iterator[str]:
 def loss_and_gradients(model: BaseModel) -> tuple[float, dict[str, torch.Tensor]]:
     """Of one batch of everything that `lmos train` learns."""
     passages = PassageSampler([Document("ferry.txt", PROSE)])
-    base = PretrainObjective(model, passages, [], PretrainConfig(batch_size=2, window=64), seed=0)
-    base.curriculum.num_facts = 2
     manifest = make_manifest(model, (8, 4), window=64)
     sampler = ContextSampler(passages, [])
-    objective = CompressionObjective(model, manifest, sampler, TINY, base, seed=0)
+    objective = CompressionObjective(
+        model, manifest, sampler, TINY, Staying(model, passages, 0), seed=0
+    )
     loss, _ = objective(0)
     torch.autograd.backward(loss)
     named = model.as_module().named_parameters()
@@ -84,17 +86,17 @@ def test_training_is_the_same_on_another_device(folder: Path, device: str) -> No
         torch.testing.assert_close(there[1][name], gradient, rtol=1e-2, atol=1e-3 * scale + 1e-6)
 
 
-@pytest.mark.parametrize("scorer", ["cached", "paper"])
+@pytest.mark.parametrize("scorer", [CachedScorer, JointScorer])
 def test_a_store_is_read_the_same_on_another_device(
-    folder: Path, device: str, tmp_path: Path, scorer: str
+    folder: Path, device: str, tmp_path: Path, scorer: type[AbstractScorer]
 ) -> None:
     said = []
     for name in ("cpu", device):
         model = BaseModel.from_pretrained(folder, device=name)
-        with Session.create(tmp_path / name, model, ratios=(8, 3)) as session:
+        with Session.create(tmp_path / name, model, (8, 3), scorer=scorer(model)) as session:
             session.add("ferry", PROSE)
             session.append("ferry", "And then the storm came.")
-            config = RetrievalConfig(scorer=scorer, budget=80)
+            config = RetrievalConfig(budget=80)
             hits = session.retrieve("Who had slept on the quay?", config).hits
             answer = session.ask("Who had slept?", config, max_new_tokens=3).complete()
             said.append(([hit.byte_span for hit in hits], answer.text))

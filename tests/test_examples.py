@@ -16,7 +16,7 @@ from lmos.training.contexts import Context
 from lmos.training.corpus import is_held_out
 from lmos.training.data import DataConfig, read_data
 from lmos.training.examples import Example, ExampleSampler, MixedSampler, read_examples
-from lmos.training.train import require_room
+from lmos.training.run import require_room
 
 GOOD = {
     "context": ["Ravens nest early.", "The tower is old. Monks built it in 1312.\nBells came."],

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from lmos.model.formats import BareFormat, PromptFormat, ReadPassage, is_unknown, leans
+from lmos.model.formats import PromptFormat, ReadPassage, is_unknown, leans
 
 MAY = 1_714_694_400.0
 DIARY = ReadPassage("Fed the cat.\nIt rained.", "diary.md", MAY, ("May", "3 May"))
@@ -43,6 +43,11 @@ def test_without_a_template_the_words_are_plain() -> None:
     plain = PromptFormat(encode, encode, None, system="Be brief.")
     ids = [*plain.context_ids([]), *plain.tail_ids("Who?"), *plain.answer_ids("Ida")]
     assert decode(ids) == "Be brief.\n\nPassages:\n(none)\n\nQuestion: Who?\nAnswer: Ida"
+    assert plain.is_one_line
+
+
+def test_only_plain_answers_end_with_their_line(chat: PromptFormat) -> None:
+    assert not chat.is_one_line
 
 
 def test_what_neighbours_share_is_said_once(chat: PromptFormat) -> None:
@@ -69,17 +74,6 @@ def test_a_passage_without_text_is_not_mentioned(chat: PromptFormat) -> None:
 def test_a_time_that_no_calendar_has_is_left_out() -> None:
     assert ReadPassage("x", "a", 1e18).label == "[a]\n"
     assert ReadPassage("x").label == ""
-
-
-def test_the_bare_format_asks_before_and_after() -> None:
-    bare = BareFormat(encode, frozenset({1}))
-    (piece,) = bare.passage_ids([DIARY])
-    assert decode(piece) == "Fed the cat. It rained.\n"
-    assert decode(bare.head_ids("Who?")) == "Question: Who?\n"
-    assert decode([*bare.tail_ids("Who?"), *bare.answer_ids("Ida")]) == (
-        "Question: Who?\nAnswer: Ida"
-    )
-    assert bare.is_one_line
 
 
 @pytest.mark.parametrize("said", ["", "  ", "not found", "Not found.", '"not found"'])

@@ -13,15 +13,10 @@ from torch import Tensor
 from building import filled_store, generated_ids, prose
 from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
-from lmos.model.prompts import (
-    UNKNOWN_ANSWER,
-    answer_text,
-    answer_through,
-    question_after,
-    question_before,
-)
+from lmos.model.prompts import SYSTEM_PROMPT, UNKNOWN_ANSWER
 from lmos.nodes import Hit, NodeId, Span
 from lmos.reading.generation import prompt_embeddings, stream_answer
+from lmos.search.passages import passage_of
 from lmos.store import AbstractStore
 
 QUESTION = "Who  sleeps?"
@@ -48,18 +43,25 @@ def embed(model: BaseModel, text: str) -> Tensor:
 # The prompt
 
 
-def test_texts_are_read_as_lines_between_the_question_and_itself(
+BEFORE = f"{SYSTEM_PROMPT}\n\nPassages:\n"
+AFTER = "\nQuestion: Who sleeps?\nAnswer:"
+
+
+def embed_pieces(model: BaseModel, *pieces: str) -> Tensor:
+    """Pieces of text that are encoded one by one."""
+    return torch.cat([embed(model, piece) for piece in pieces])
+
+
+def test_texts_are_read_as_passages_before_the_question(
     tiny_llama: BaseModel, store: AbstractStore
 ) -> None:
     spans = [Span(0, 40), Span(60, 100)]
     hits = [hit(store, NodeId(1, 1, n), is_text=True, byte_span=s) for n, s in enumerate(spans)]
-    texts = [store.text(1, span).decode(errors="replace") for span in spans]
-    lines = "".join(" ".join(text.split()) + "\n" for text in texts)
-    whole = question_before(QUESTION) + lines + question_after(QUESTION)
+    texts = [f"{passage_of(store, each.source, each.byte_span).text}\n" for each in hits]
     prompt_TD = prompt_embeddings(tiny_llama, store, hits, QUESTION)
-    assert prompt_TD.equal(embed(tiny_llama, whole))
-    assert whole.startswith("Question: Who sleeps?\n")
-    assert whole.endswith("\nQuestion: Who sleeps?\nAnswer:")
+    pieces = (BEFORE.removesuffix("Passages:\n"), "Passages:\n", "[a | 1970-01-01]\n", *texts)
+    after = ("\n", "Question: Who sleeps?", "\nAnswer:")
+    assert prompt_TD.equal(embed_pieces(tiny_llama, *pieces, *after))
 
 
 def test_embeddings_enter_with_the_embedding_of_their_level(
@@ -69,12 +71,14 @@ def test_embeddings_enter_with_the_embedding_of_their_level(
     hits = [hit(store, node_id, is_text=False) for node_id in ids]
     prompt_TD = prompt_embeddings(tiny_llama, store, hits, QUESTION)
     level_LD = tiny_llama.adapter.level_LD.detach()
-    num_before = len(tiny_llama.encode(question_before(QUESTION)))
+    num_before = len(tiny_llama.format.head_ids(QUESTION))
     for row, node_id in enumerate(ids, num_before):
         expected_D = store.embeddings([node_id])[0] + level_LD[node_id.level]
         torch.testing.assert_close(prompt_TD[row], expected_D)
-    assert prompt_TD[:num_before].equal(embed(tiny_llama, question_before(QUESTION)))
-    assert prompt_TD[num_before + 3 :].equal(embed(tiny_llama, question_after(QUESTION)))
+    head, tail = tiny_llama.format.head_ids(QUESTION), tiny_llama.format.tail_ids(QUESTION)
+    assert prompt_TD[:num_before].equal(tiny_llama.embed(torch.tensor(head)))
+    assert prompt_TD[num_before + 3 :].equal(tiny_llama.embed(torch.tensor(tail)))
+    assert tiny_llama.decode([*head, *tail]) == BEFORE + AFTER
 
 
 def test_hits_are_read_in_the_order_given(tiny_llama: BaseModel, store: AbstractStore) -> None:
@@ -82,9 +86,9 @@ def test_hits_are_read_in_the_order_given(tiny_llama: BaseModel, store: Abstract
     node = hit(store, NodeId(1, 1, 5), is_text=False)
     text_first = prompt_embeddings(tiny_llama, store, [text, node], QUESTION)
     node_first = prompt_embeddings(tiny_llama, store, [node, text], QUESTION)
-    start = len(tiny_llama.encode(question_before(QUESTION)))
-    line = " ".join(store.text(1, text.byte_span).decode(errors="replace").split())
-    stop = start + len(tiny_llama.encode(line + "\n"))
+    start = len(tiny_llama.format.head_ids(QUESTION))
+    (ids,) = tiny_llama.format.passage_ids([passage_of(store, text.source, text.byte_span)])
+    stop = start + len(ids)
     assert text_first[stop].equal(node_first[start])
     assert text_first[start:stop].equal(node_first[start + 1 : stop + 1])
 
@@ -92,10 +96,13 @@ def test_hits_are_read_in_the_order_given(tiny_llama: BaseModel, store: Abstract
 def test_without_hits_the_question_is_all_there_is(
     tiny_llama: BaseModel, store: AbstractStore
 ) -> None:
+    pieces = (BEFORE.removesuffix("Passages:\n"), "Passages:\n")
+    after = ("\n", "Question: Who sleeps?", "\nAnswer:")
+    expected_TD = embed_pieces(tiny_llama, *pieces, "(none)\n", *after)
+    assert prompt_embeddings(tiny_llama, store, [], QUESTION).equal(expected_TD)
     empty = hit(store, NodeId(1, 1, 0), is_text=True, byte_span=Span(5, 5))
-    expected_TD = embed(tiny_llama, question_before(QUESTION) + question_after(QUESTION))
-    for hits in ([], [empty]):
-        assert prompt_embeddings(tiny_llama, store, hits, QUESTION).equal(expected_TD)
+    expected_TD = embed_pieces(tiny_llama, *pieces, *after)
+    assert prompt_embeddings(tiny_llama, store, [empty], QUESTION).equal(expected_TD)
 
 
 def test_a_prompt_carries_no_gradients(tiny_llama: BaseModel, store: AbstractStore) -> None:
@@ -162,28 +169,6 @@ def test_the_answer_ends_with_its_line(
 ) -> None:
     say(tiny_llama, monkeypatch, tiny_llama.encode("\n one two\nthree").ids)
     assert "".join(pieces_of(tiny_llama)) == "one two"
-
-
-def test_steps_are_not_shown_if_the_model_was_taught_to_name_them(
-    tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said = tiny_llama.encode(answer_text(answer_through(("Eva", "the mill"), "attic"))).ids
-    for names_steps, expected in ((True, "attic"), (False, "(Eva, the mill) attic")):
-        monkeypatch.setattr(tiny_llama.adapter, "names_steps", names_steps)
-        say(tiny_llama, monkeypatch, said)
-        pieces = pieces_of(tiny_llama, len(said))
-        assert "".join(pieces) == expected
-        say(tiny_llama, monkeypatch, said[:8])
-        assert "".join(pieces_of(tiny_llama, 8)).startswith("(Eva") is not names_steps
-
-
-def test_parentheses_without_an_answer_are_none(
-    tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tiny_llama.adapter, "names_steps", True)
-    said = tiny_llama.encode(" (Eva))))").ids
-    say(tiny_llama, monkeypatch, said)
-    assert "".join(pieces_of(tiny_llama, len(said))) == ""
 
 
 def test_the_answer_ends_with_the_end_token(

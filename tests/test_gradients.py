@@ -14,10 +14,10 @@ from lmos.nodes import Span
 from lmos.session import make_manifest
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
-from lmos.training.config import CompressionConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
-from lmos.training.objective import CompressionObjective
+from lmos.training.losses import CompressionConfig
 from lmos.training.truncation import live_nodes, with_gradients
 from lmos.tree.builder import SourceText, TreeBuilder
 from lmos.tree.keys import query_vectors
@@ -164,16 +164,13 @@ def test_long_contexts_are_trained_in_part(tokenizer_folder: Path) -> None:
             min_windows=8,
             max_windows=8,
             questions=3,
-            base_weight=0.0,
+            stay_weight=0.0,
             answer_weight=0.0,
             reconstruction_weight=0.0,
             full_gradient_windows=limit,
         )
         manifest = make_manifest(model, (8, 4), window=64)
-        no_base = torch.zeros(())
-        objective = CompressionObjective(
-            model, manifest, sampler, config, lambda _: (no_base, {}), seed=0
-        )
+        objective = CompressionObjective(model, manifest, sampler, config, None, seed=0)
         with torch.autocast("cpu", torch.bfloat16):
             loss, _ = objective(0)
         torch.autograd.backward(loss)

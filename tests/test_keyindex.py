@@ -17,6 +17,7 @@ from children import child_running
 from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
 from lmos.nodes import NodeId
+from lmos.paper import JointScorer
 from lmos.search import vectorindex as keyindex
 from lmos.search.retriever import RetrievalConfig, Retriever
 from lmos.search.scorers import Query
@@ -249,8 +250,8 @@ def test_a_store_in_memory_and_a_scorer_without_keys_are_refused(tiny_llama: Bas
     memory = filled_store(tiny_llama, a="A word. " * 20)
     with pytest.raises(ConfigError, match="a store on disk"):
         Retriever(tiny_llama, INDEX).retrieve(memory, [1, 2])
-    with pytest.raises(ConfigError, match="the scorer cached"):
-        RetrievalConfig(strategy="index", scorer="paper")
+    with pytest.raises(ConfigError, match="JointScorer does not use them"):
+        Retriever(tiny_llama, INDEX, scorer=JointScorer(tiny_llama))
 
 
 def test_without_faiss_the_message_says_what_to_install(

@@ -20,12 +20,13 @@ PACKAGE = ROOT / "src" / "lmos"
 # A module imports from its own group and from those before it.
 LAYERS = [
     {"errors", "nodes"},
+    {"settings"},
     {"text"},
     {"documents"},
     {"store", "model"},
     {"tree"},
     {"search"},
-    {"reading"},
+    {"reading", "paper"},
     {"session"},
     {"upkeep"},
     {"training"},
@@ -37,7 +38,7 @@ ONLY_IMPORTERS = {
     "peft": ("model.base",),
     "accelerate": ("training",),
     "apsw": ("store",),
-    "tokenizers": ("model.tokens", "model.conversion", "training"),
+    "tokenizers": ("model.tokens", "model.conversion"),
     "faiss": ("search.vectorindex",),
     "ray": ("upkeep.scaleout",),
     "pypdf": ("documents.pdfs",),

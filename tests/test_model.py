@@ -665,6 +665,7 @@ def test_an_ordinary_model_of_transformers_can_be_wrapped(model_folders: dict[st
         x_BTD = expected.embed(some_ids()).detach()
         assert ours.base_hash == expected.base_hash
         assert ours.name == "mine"
+        assert BaseModel(plain_model(folder, "sdpa"), tokenizer).name == str(folder)
         assert torch.equal(ours.forward(x_BTD), expected.forward(x_BTD))
         ours.attention(x_BTD, None, None, layer=1)
         assert not tokenizer.backend_tokenizer.encode_special_tokens
@@ -754,5 +755,5 @@ def test_a_model_computes_with_the_dtype_that_was_asked_for(
     assert load_model(str(tmp_path / "half"), device="cpu").dtype == torch.bfloat16
     capabilities.clear()
     assert load_model(str(tmp_path / "half"), device="cpu").dtype == torch.float32
-    with pytest.raises(ConfigError, match="expected one of float32, bfloat16, auto, got 'int8'"):
+    with pytest.raises(ConfigError, match="expected one of auto, float32, bfloat16, got 'int8'"):
         load_model(str(llama_folder), dtype="int8")

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from building import assert_same_content, prose
+from commands import failure, run, texts_in
 from conftest import new_llama
-from lmos.errors import StoreFull, StoreLocked, StoreMismatch
+from lmos.errors import ModelError, StoreFull, StoreLocked, StoreMismatch
 from lmos.model.base import BaseModel
+from lmos.model.released import DEFAULT_MODEL, RETIRED_MODELS
 from lmos.session import Session
 from lmos.store.drafts import draft_path
 from lmos.store.sqlite import SQLiteStore
@@ -145,3 +147,23 @@ def test_a_half_done_one_of_another_model_is_not_mixed(
     with pytest.raises(StoreMismatch, match="was begun with"):
         reencode(path, new_llama(tokenizer_folder, seed=6))
     assert draft_path(path).exists()
+
+
+@pytest.mark.parametrize("name", RETIRED_MODELS)
+def test_a_store_of_a_model_that_is_gone_names_the_command_that_saves_it(
+    name: str, tokenizer_folder: Path, other: BaseModel, tmp_path: Path
+) -> None:
+    path, gone = tmp_path / "life.lmos", new_llama(tokenizer_folder, seed=7)
+    gone.name = name
+    with Session.create(path, gone, RATIOS) as session:
+        fill(session)
+    command = f"lmos reencode STORE --model {DEFAULT_MODEL}"
+    with pytest.raises(ModelError, match=command):
+        Session.open(path)
+    for words in (("ask", path, "Who?"), ("add", path, __file__), ("reencode", path)):
+        said = failure(*words)
+        assert command in said
+        assert "elsewhere" not in said
+    other.save_pretrained(tmp_path / "model")
+    assert run("reencode", path, "--model", tmp_path / "model").exit_code == 0
+    assert texts_in(path) == TEXTS

@@ -16,7 +16,13 @@ from lmos.errors import ModelError
 from lmos.model import released
 from lmos.model.base import BaseModel
 from lmos.model.cache import CACHE_VARIABLE, hash_file
-from lmos.model.released import MODELS_FOLDER, PackagedModel, lasting_name, resolve_model
+from lmos.model.released import (
+    DEFAULT_MODEL,
+    RETIRED_MODELS,
+    PackagedModel,
+    lasting_name,
+    resolve_model,
+)
 from lmos.session import Session, load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::lmos.session.UntrainedWarning")
@@ -51,11 +57,14 @@ def package(
     return folder
 
 
-def test_a_shipped_model_is_where_it_ships() -> None:
-    assert resolve_model("lmos-small") == str(MODELS_FOLDER / "lmos-small")
+@pytest.mark.parametrize("name", RETIRED_MODELS)
+def test_a_model_that_is_gone_says_how_its_stores_are_saved(name: str) -> None:
+    command = f"lmos reencode STORE --model {DEFAULT_MODEL}"
+    with pytest.raises(ModelError, match=f"{name} is no longer part of lmos.*{command}"):
+        load_model(name)
 
 
-@pytest.mark.parametrize("name", ["org/model", "./lmos-small", "no-such-model", "/a/folder"])
+@pytest.mark.parametrize("name", ["org/model", "./tiny", "no-such-model", "/a/folder"])
 def test_other_names_stay_as_they_are(name: str) -> None:
     assert resolve_model(name) == name
 

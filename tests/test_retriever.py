@@ -16,9 +16,10 @@ from building import children_of, filled_store, prose, put, small_manifest
 from lmos.errors import ConfigError, QueryError
 from lmos.model.base import BaseModel
 from lmos.nodes import Hit, NodeId
+from lmos.paper import JointScorer
 from lmos.search.passages import passage_of
 from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
-from lmos.search.scorers import SCORERS
+from lmos.search.scorers import CachedScorer
 from lmos.store import AbstractStore
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
@@ -30,6 +31,7 @@ from trees import observe
 ASKED = [17, 40, 41, 99]
 ALL = 10_000
 TEXTS = {"a": prose(150), "b": prose(80, seed=1), "c": prose(3, seed=2)}
+SCORERS = {"cached": CachedScorer, "joint": JointScorer}
 SCORER = pytest.mark.parametrize("scorer", list(SCORERS))
 
 
@@ -39,8 +41,9 @@ def store(tiny_llama: BaseModel) -> MemoryStore:
 
 
 def retrieve(model: BaseModel, store: AbstractStore, **options: Any) -> Retrieval:
+    scorer = SCORERS[options.pop("scorer", "cached")](model)
     config = RetrievalConfig(**{"max_texts": 1, "text_mass": 1.0, "max_embeddings": 4} | options)
-    return Retriever(model, config).retrieve(store, ASKED)
+    return Retriever(model, config, scorer=scorer).retrieve(store, ASKED)
 
 
 def ids_of(retrieval: Retrieval) -> set[NodeId]:
@@ -217,7 +220,7 @@ def test_texts_begin_and_end_with_whole_words(
 def num_positions(model: BaseModel, store: AbstractStore, hits: Sequence[Hit]) -> int:
     """What the hits take: one for each embedding, and what the reader is given of each text."""
     texts = [passage_of(store, hit.source, hit.byte_span) for hit in hits if hit.is_text]
-    tokens = sum(map(len, model.format.passage_ids(texts)))
+    tokens = sum(map(len, model.format.passage_ids(texts))) if texts else 0
     return tokens + len(hits) - len(texts)
 
 
@@ -492,7 +495,6 @@ def test_limits_that_leave_no_time_are_refused() -> None:
     ("name", "value"),
     [
         ("strategy", "trees"),
-        ("scorer", "bm25"),
         ("top_c", 0),
         ("beam", -1),
         ("max_found", -1),

@@ -15,7 +15,8 @@ from conftest import new_llama
 from lmos.errors import QueryError
 from lmos.model.base import BaseModel
 from lmos.nodes import NodeId
-from lmos.search.scorers import SCORERS, AbstractScorer, CachedScorer, PaperScorer
+from lmos.paper import JointScorer
+from lmos.search.scorers import AbstractScorer, CachedScorer
 from lmos.store import AbstractStore
 from lmos.tree.keys import node_keys, query_room, query_vectors, retrieval_inputs
 
@@ -28,9 +29,10 @@ def store(tiny_llama: BaseModel) -> AbstractStore:
     return filled_store(tiny_llama, a=prose(90), b=prose(60, seed=1))
 
 
-@pytest.fixture(params=list(SCORERS))
+@pytest.fixture(params=[CachedScorer, JointScorer])
 def scorer(request: pytest.FixtureRequest, tiny_llama: BaseModel) -> AbstractScorer:
-    return SCORERS[request.param](tiny_llama, tiny_llama.scoring_layer)
+    scorer: AbstractScorer = request.param(tiny_llama)
+    return scorer
 
 
 def scores_of(scorer: AbstractScorer, store: AbstractStore, ids: Sequence[NodeId]) -> Tensor:
@@ -167,14 +169,14 @@ def test_retrieval_tokens_stand_where_the_nodes_do_whatever_the_question(
         assert positions_BT[0].tolist() == [*range(room - len(query), room), room, room]
 
 
-# Paper
+# The paper's
 
 
 @LEVELS
-def test_paper_scores_are_a_share_of_the_attention(
+def test_joint_scores_are_a_share_of_the_attention(
     store: AbstractStore, tiny_llama: BaseModel, level: int
 ) -> None:
-    scorer = PaperScorer(tiny_llama, tiny_llama.scoring_layer)
+    scorer = JointScorer(tiny_llama, tiny_llama.scoring_layer)
     sums_R = scores_of(scorer, store, store.level_ids(level)).exp().sum(1)
     torch.testing.assert_close(sums_R, torch.ones(len(sums_R)))
 
@@ -199,14 +201,14 @@ def joint_attention(
 
 @LEVELS
 @pytest.mark.parametrize("layer", [0, 1, 2])
-def test_paper_scores_are_those_of_one_joint_forward_pass(
+def test_joint_scores_are_those_of_one_joint_forward_pass(
     store: AbstractStore, tokenizer_folder: Path, level: int, layer: int
 ) -> None:
     model, ids = new_llama(tokenizer_folder), store.level_ids(level)
     with torch.no_grad():
         # As in the paper: the mean of the heads.
         model.adapter.head_weights_RH.fill_(0.25)
-        scores_RN = scores_of(PaperScorer(model, layer), store, ids)
+        scores_RN = scores_of(JointScorer(model, layer), store, ids)
         attention_HTT = joint_attention(model, store, ids, layer)
     shares_HRN = attention_HTT[:, len(ids) :, : len(ids)]
     shares_HRN = shares_HRN / shares_HRN.sum(-1, keepdim=True)
@@ -216,7 +218,7 @@ def test_paper_scores_are_those_of_one_joint_forward_pass(
 def test_more_candidates_than_fit_are_scored_in_groups(
     store: AbstractStore, tiny_llama: BaseModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer, ids = PaperScorer(tiny_llama, tiny_llama.scoring_layer), store.level_ids(1)
+    scorer, ids = JointScorer(tiny_llama, tiny_llama.scoring_layer), store.level_ids(1)
     together_RN = scores_of(scorer, store, ids)
     num_tokens = tiny_llama.adapter.config.num_retrieval_tokens
     lengths = []

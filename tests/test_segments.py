@@ -13,8 +13,8 @@ from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
 from lmos.model.tokens import Tokens
 from lmos.nodes import Span
+from lmos.settings import SEGMENTERS
 from lmos.tree.segments import (
-    SEGMENTERS,
     SegmentConfig,
     Window,
     iter_units,

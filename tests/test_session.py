@@ -410,8 +410,6 @@ def test_paths_that_do_not_fit_are_refused(
         {"ratios": (2,) * 9},
         {"window": 1},
         {"window": 1000},
-        {"mask_mode": "open"},
-        {"output_mode": "sum"},
         {"segmenter": "words"},
     ],
 )

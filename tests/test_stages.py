@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lmos.errors import ConfigError
-from lmos.training.config import CompressionConfig
+from lmos.training.losses import CompressionConfig
 from lmos.training.stages import (
     DEFAULT_STAGES,
     Stage,

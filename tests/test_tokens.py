@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from architectures import TEXT, write_tokenizer
+from architectures import END_TOKEN, TEXT, write_tokenizer
 from bases import pretrained_folder
 from lmos.errors import ModelError
-from lmos.model.released import resolve_model
 from lmos.model.tokens import TextTokenizer
-from lmos.training.tokenizer import END_TOKEN
 
 TEXTS = [
     "plain",
@@ -119,10 +117,6 @@ def unigram(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def shipped(folder: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(Path(resolve_model("lmos-small")) / "tokenizer.json"))
-
-
 def pretrained(folder: Path) -> Tokenizer:
     return Tokenizer.from_file(str(pretrained_folder() / "tokenizer.json"))
 
@@ -130,7 +124,6 @@ def pretrained(folder: Path) -> Tokenizer:
 WITH_SPECIAL_TOKENS = {
     "tiny": byte_level,
     "unigram": unigram,
-    "lmos-small": shipped,
     "smollm2-135m-instruct": pretrained,
 }
 

@@ -1,4 +1,4 @@
-"""`lmos train` and `lmos pretrain` from a folder of text to a model that answers."""
+"""`lmos train` from a folder of text to a model that answers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,6 @@ from transformers import AutoModelForCausalLM
 from architectures import ARCHITECTURES
 from commands import failure, output, run
 from lmos.model.base import BaseModel
-from lmos.training.config import PretrainConfig
-from lmos.training.data import DataConfig
-from lmos.training.loop import LoopConfig
-from lmos.training.optimizers import Rates
-from lmos.training.run import pretrain
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60
 TINY = {
@@ -32,7 +27,6 @@ TINY = {
     "readings": 2,
     "distractors": 1,
     "reconstructions": 2,
-    "base_weight": 0.0,
 }
 SETTINGS = ("--steps", 4, "--checkpoint-every", 2, "--seed", 3)
 
@@ -147,50 +141,6 @@ def test_full_and_lora_exclude_each_other(base: Path, data: Path, tmp_path: Path
     assert "expected --full or --lora-rank, got both" in said
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ('{"storys": 0.5}', "expected one of advance_at"),
-        ('{"story_share": "half"}', "story_share: expected a number, got 'half'"),
-        ('{"story_share": 1.5}', "story_share: expected 0 to 1, got 1.5"),
-        ('{"long_windows": [0]}', "long_windows: expected 1 to inf, got (0,)"),
-        ('{"long_windows": ["x"]}', "long_windows: expected whole numbers"),
-        ("[]", "expected an object"),
-        ("{", "cannot be read"),
-    ],
-)
-def test_a_mixture_that_cannot_be_used_is_refused(
-    data: Path, tmp_path: Path, text: str, said: str
-) -> None:
-    (tmp_path / "mixture.json").write_text(text)
-    options = ("--data", data, "--out", tmp_path / "run", "--mixture", tmp_path / "mixture.json")
-    assert said in failure("pretrain", *options)
-    assert not (tmp_path / "run").exists()
-
-
-def test_widening_needs_a_model(data: Path, tmp_path: Path) -> None:
-    said = failure("pretrain", "--data", data, "--out", tmp_path / "run", "--widen", code=2)
-    assert "expected --base MODEL" in said
-
-
-def test_pretraining_makes_a_base_model_and_goes_on(data: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    config = DataConfig(data)
-    mixture, loop = PretrainConfig(batch_size=1, window=128), LoopConfig(num_steps=1)
-    pretrain(config, out, mixture, loop)
-    assert (out / "curves.svg").exists()
-    base_hash = BaseModel.from_pretrained(out / "model").base_hash
-    assert "holds a run already" in failure("pretrain", "--data", data, "--out", out)
-    assert "loop.num_steps" in failure("pretrain", "--data", data, "--out", out, "--resume")
-    pretrain(config, out, mixture, loop, resume=True)
-    assert BaseModel.from_pretrained(out / "model").base_hash == base_hash
-    more = tmp_path / "more"
-    slow = LoopConfig(num_steps=1, rates=Rates(0.0, 0.0, 0.0, weight_decay=0.0))
-    pretrain(config, more, mixture, slow, base=str(out / "model"))
-    assert BaseModel.from_pretrained(more / "model").base_hash == base_hash
-    assert not BaseModel.from_pretrained(more / "model").is_trained
-
-
 # LoRA
 
 
@@ -290,7 +240,7 @@ def test_an_adapter_whose_base_model_has_gone_says_so(lora_run: Path, tmp_path: 
 def test_large_models_are_trained_by_lora_unless_told_otherwise(
     base: Path, data: Path, stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lmos.training.train._MOST_IN_FULL", 1000)
+    monkeypatch.setattr("lmos.training.run._MOST_IN_FULL", 1000)
     command = ("train", "--base", base, "--data", data, "--stages", stages, "--steps", 1)
     output(*command, "--out", tmp_path / "lora")
     output(*command, "--out", tmp_path / "full", "--full")

@@ -8,28 +8,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmos.errors import ConfigError, DataError
+from lmos.errors import DataError
 from lmos.model.base import BaseModel
 from lmos.session import make_manifest
-from lmos.training import growth
 from lmos.training.alignment import align_scores
-from lmos.training.config import CompressionConfig, PretrainConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler, hide_facts, quote_questions
 from lmos.training.corpus import Document, PassageSampler, is_held_out, read_documents
-from lmos.training.curriculum import Curriculum
 from lmos.training.data import DataConfig, read_data
 from lmos.training.facts import make_facts
 from lmos.training.families import HELD_OUT_FAMILIES, TRAINING_FAMILIES
-from lmos.training.initial import write_induction_heads
-from lmos.training.objective import CompressionObjective
-from lmos.training.packing import pack
-from lmos.training.pretrain import PretrainObjective
+from lmos.training.losses import CompressionConfig
 from lmos.training.questions import PassageQuestion, read_fairytaleqa, read_squad
-from lmos.training.readings import Readings
 from lmos.training.routing import info_nce
-from lmos.training.rows import IGNORE
+from lmos.training.staying import Staying
 from lmos.training.words import HELD_OUT_WORDS, WordBank
-from lmos.tree.keys import query_room, query_vectors
+from lmos.tree.keys import query_room
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 60
 
@@ -130,17 +124,7 @@ def test_data_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         read_fairytaleqa(tmp_path, held_out=False)
 
 
-def test_the_curriculum_advances_on_accuracy_alone() -> None:
-    curriculum = Curriculum(PretrainConfig(max_facts=4))
-    for _ in range(100):
-        curriculum.update(0.1, None)
-    assert curriculum.num_facts == 0
-    for _ in range(100):
-        curriculum.update(0.9, 0.9)
-    assert curriculum.num_facts == 4
-
-
-def small_copier(tokenizer_folder: Path) -> BaseModel:
+def new_model(tokenizer_folder: Path) -> BaseModel:
     config = {
         "model_type": "llama",
         "vocab_size": 600,
@@ -158,69 +142,12 @@ def small_copier(tokenizer_folder: Path) -> BaseModel:
         "eos_token_id": 0,
     }
     model = BaseModel.from_config(config, tokenizer_folder, seed=0)
-    write_induction_heads(model.module)
     model.new_adapter(scoring_layer=0)
     return model
 
 
-def test_written_induction_heads_copy_before_any_training(tokenizer_folder: Path) -> None:
-    model = small_copier(tokenizer_folder)
-    ids_BT = torch.randint(600, (4, 40), generator=torch.Generator().manual_seed(0))
-    ids_BT = torch.cat([ids_BT, ids_BT], dim=1)
-    with torch.no_grad():
-        guesses_BT = model.logits(model.forward(model.embed(ids_BT))).argmax(-1)
-    is_right = guesses_BT[:, 40:-1] == ids_BT[:, 41:]
-    assert is_right.float().mean() > 0.85
-
-
-def test_a_widened_model_does_what_it_did_until_its_new_heads_are_written(
-    tokenizer_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = small_copier(tokenizer_folder)
-    model.is_trained = True
-    ids_T = torch.randint(600, (50,), generator=torch.Generator().manual_seed(0))
-    queries = [ids_T[:9].tolist()]
-    monkeypatch.setattr(growth, "_write_matching_heads", lambda *_: None)
-    wide = growth.widen(model)
-    with torch.no_grad():
-        expected, found = (
-            (
-                each.logits(each.forward(each.embed(ids_T)[None])),
-                query_vectors(each, queries, each.scoring_layer).norm(),
-                each.adapter.to_input_scale(each.forward(each.embed(ids_T)[None])).norm(),
-            )
-            for each in (model, wide)
-        )
-    assert wide.embedding_width == model.embedding_width + model.head_width
-    for before, after in zip(expected, found, strict=True):
-        torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3)
-
-
-def test_the_heads_that_are_written_see_whom_a_place_is_about(tokenizer_folder: Path) -> None:
-    wide = growth.widen(small_copier(tokenizer_folder))
-    rng = random.Random(0)
-    right = 0
-    for _ in range(40):
-        one, two = ([rng.randrange(100, 600) for _ in range(4)] for _ in range(2))
-        noise = [[rng.randrange(100, 600) for _ in range(16)] for _ in range(3)]
-        ids = [*noise[0], *one, *noise[1], *two, *noise[2], *one]
-        mask = torch.ones(1, len(ids), len(ids), dtype=torch.bool).tril()
-        with torch.no_grad():
-            state = wide.attention(
-                wide.embed(torch.tensor(ids))[None], mask, torch.arange(len(ids))[None], layer=1
-            )
-        scores_T = state.keys_BGTd[0, -1] @ state.queries_BHTd[0, -1, -1]
-        right += bool(scores_T[19] > scores_T[39])
-    assert right > 35
-
-
-def test_a_model_that_cannot_be_widened_is_refused(tiny_llama: BaseModel) -> None:
-    with pytest.raises(ConfigError, match="attention_bias"):
-        growth.widen(tiny_llama)
-
-
 def test_aligned_scores_measure_likeness(tokenizer_folder: Path) -> None:
-    model = small_copier(tokenizer_folder)
+    model = new_model(tokenizer_folder)
     align_scores(model)
     ids_N1 = torch.arange(100, 160)[:, None]
     positions_N1 = torch.full_like(ids_N1, query_room(model))
@@ -237,70 +164,30 @@ def test_aligned_scores_measure_likeness(tokenizer_folder: Path) -> None:
 def test_the_loss_of_compression_reaches_the_adapter_and_the_base(
     tokenizer_folder: Path, passages: PassageSampler
 ) -> None:
-    model = small_copier(tokenizer_folder)
-    base = PretrainObjective(model, passages, [], PretrainConfig(batch_size=2, window=64), seed=0)
-    base.curriculum.num_facts = 2
+    model = new_model(tokenizer_folder)
     manifest = make_manifest(model, (8, 4), window=64)
     config = CompressionConfig(
         contexts=2, min_windows=4, max_windows=6, questions=6, readings=4, reconstructions=4
     )
     objective = CompressionObjective(
-        model, manifest, ContextSampler(passages, []), config, base, seed=0
+        model, manifest, ContextSampler(passages, []), config, Staying(model, passages, 0), seed=0
     )
     loss, metrics = objective(0)
     assert loss.isfinite()
-    assert {"routing", "answers", "reconstruction", "recall_1", "recall_2"} <= metrics.keys()
+    assert {
+        "routing",
+        "answers",
+        "reconstruction",
+        "staying",
+        "recall_1",
+        "recall_2",
+    } <= metrics.keys()
     torch.autograd.backward(loss)
     unused = {"adapter.head_weights_RH"}  # of the paper's scorer, which training does not use
     for name, parameter in model.as_module().named_parameters():
         assert name in unused or parameter.grad is not None, name
     again, _ = objective(0)
     torch.testing.assert_close(again, loss, rtol=1e-4, atol=1e-4)
-
-
-def new_readings(
-    model: BaseModel, passages: PassageSampler, num_facts: int, **changes: float
-) -> Readings:
-    config = PretrainConfig(**changes)  # type: ignore[arg-type]
-    curriculum = Curriculum(config)
-    curriculum.num_facts = num_facts
-    return Readings(model, passages, [], config, curriculum)
-
-
-def test_readings_side_by_side_do_not_see_each_other(
-    tokenizer_folder: Path, passages: PassageSampler
-) -> None:
-    model = small_copier(tokenizer_folder)
-    readings = new_readings(model, passages, 1)
-    first, second = [readings.draw(random.Random(seed), 64) for seed in (1, 2)]
-    alone = pack([[second]], len(second.ids))
-    beside = pack([[first, second]], len(first.ids) + len(second.ids) + 3)
-    with torch.no_grad():
-        states = [
-            model.forward(model.embed(rows.ids_BT), rows.mask_BTT, rows.positions_BT)
-            for rows in (alone, beside)
-        ]
-    place = slice(len(first.ids), len(first.ids) + len(second.ids))
-    torch.testing.assert_close(states[1][:, place], states[0], rtol=1e-4, atol=1e-4)
-    assert beside.targets_BT[0, place].tolist() == alone.targets_BT[0].tolist()
-
-
-def test_several_questions_follow_one_text_each_with_its_answer(
-    tokenizer_folder: Path, passages: PassageSampler
-) -> None:
-    model = small_copier(tokenizer_folder)
-    readings = new_readings(model, passages, 8, unknown_share=0.0, recall_share=0.0)
-    several = 0
-    for seed in range(30):
-        reading = readings.draw(random.Random(seed), 256)
-        asked, *rest = model.decode(reading.ids).split("Answer:")
-        answers = [part.partition("Question:")[0] for part in rest]
-        learned = [token for token in reading.targets if token != IGNORE]
-        assert asked.count("Question:") == 2
-        assert learned.count(model.end_id or 0) == len(answers)
-        assert model.decode(learned) == "".join(answers)
-        several += len(answers) > 2
-    assert several > 5
 
 
 def test_info_nce_asks_for_every_gold_sentence_by_any_of_its_nodes() -> None:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from lmos.errors import ConfigError, DataError
+from lmos.settings import Rates
 from lmos.training.checkpoint import CHECKPOINT_FILE, load_checkpoint, write_folder
 from lmos.training.curves import CURVES_FILE, write_curves
 from lmos.training.loop import METRICS_FILE, LoopConfig, run_loop
-from lmos.training.optimizers import Rates, make_optimizers, schedule
+from lmos.training.optimizers import make_optimizers, schedule
 from lmos.training.processes import mean_metrics
 from lmos.training.runfolder import record_run, require_folder
 

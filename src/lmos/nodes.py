@@ -143,7 +143,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Step:
+class WalkStep:
     """One step of the walk down to a hit: the node that was opened and its score."""
 
     level: int
@@ -184,5 +184,5 @@ class Hit:
     is_text: bool
     score: float
     weight: float
-    path: tuple[Step, ...] = field(default=())
+    path: tuple[WalkStep, ...] = field(default=())
     parts: ScoreParts | None = None

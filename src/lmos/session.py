@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import torch
 
@@ -30,6 +30,18 @@ from lmos.reading.generation import AnswerStream, prompt_embeddings, stream_answ
 from lmos.search.absence import why_nothing
 from lmos.search.passages import passage_of
 from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
+from lmos.search.scorers import AbstractScorer
+from lmos.search.strategies import AbstractStrategy
+from lmos.settings import (
+    DEFAULT_COMPRESSION,
+    DEFAULT_RATIOS,
+    DEFAULT_WINDOW,
+    DTYPES,
+    MAX_NEW_TOKENS,
+    SEGMENTERS,
+    Compression,
+    require_choice,
+)
 from lmos.store import AbstractStore, Manifest
 from lmos.store.places import shifted
 from lmos.store.sqlite import SQLiteStore
@@ -37,11 +49,9 @@ from lmos.store.writer import Patience
 from lmos.text.normal import readable
 from lmos.tree.builder import Progress, SourceText, TreeBuilder
 from lmos.tree.recheck import Rechecker
+from lmos.tree.segments import AbstractSegmenter, name_of
 
-DEFAULT_RATIOS = (32, 4, 4)
-DEFAULT_WINDOW = 256
 NO_READER = "none"
-DTYPES = ("float32", "bfloat16", "auto")
 _UPPER_WINDOW = 16
 _READ_TURNS = 3
 _PART_CHARS = 200_000
@@ -61,7 +71,7 @@ def load_model(
     *,
     reader: str | None = None,
     device: str = "auto",
-    dtype: str = "auto",
+    dtype: str = DTYPES[0],
     trust_remote_code: bool = False,
 ) -> BaseModel:
     """Load a model that lmos knows by name, a folder, a GGUF file or a model of the Hub.
@@ -85,8 +95,7 @@ def load_model(
         ModelError: It cannot be loaded or used.
         ConfigError: There is no such device or dtype.
     """
-    if dtype not in DTYPES:
-        raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {dtype!r}")
+    require_choice("dtype", dtype, *DTYPES)
     if device == "auto":
         device = best_device()
     if name == DEFAULT_MODEL and not is_known(name):
@@ -120,19 +129,17 @@ def make_manifest(
     ratios: tuple[int, ...] = DEFAULT_RATIOS,
     *,
     window: int = DEFAULT_WINDOW,
-    mask_mode: str = "window",
-    output_mode: str = "residual",
-    segmenter: str = "unit",
+    segmenter: str | AbstractSegmenter = SEGMENTERS[0],
+    compression: Compression = DEFAULT_COMPRESSION,
 ) -> Manifest:
-    """The manifest of a store that `model` shall write.
+    """The manifest of a store that `model` is to write.
 
     Args:
         model: Base model and adapter.
         ratios: Items per embedding at level 1, 2, ...
         window: Tokens in a window of level 1; those above hold at least 16 nodes.
-        mask_mode: `window` or `strict`.
-        output_mode: `residual`, `mean` or `paper`.
-        segmenter: `unit`, `sentence`, `fixed`, `surprise` or `attention`.
+        segmenter: `unit`, `sentence`, `fixed`, `surprise`, `attention`, or one of your own.
+        compression: How a window becomes embeddings; for research, see `lmos.paper`.
 
     Raises:
         ConfigError: A value is out of range.
@@ -156,9 +163,9 @@ def make_manifest(
         tokenizer_hash=model.tokenizer_hash,
         ratios=tuple(ratios),
         windows=(window, *upper),
-        mask_mode=mask_mode,
-        output_mode=output_mode,
-        segmenter=segmenter,
+        mask_mode=compression.mask_mode,
+        output_mode=compression.output_mode,
+        segmenter=name_of(segmenter),
         scoring_layer=model.scoring_layer,
         embedding_width=model.embedding_width,
         key_width=model.node_key_width,
@@ -189,8 +196,23 @@ class Session:
         print(answer.text, answer.citations[0].text)
     """
 
-    def __init__(self, model: BaseModel, store: AbstractStore) -> None:
+    def __init__(
+        self,
+        model: BaseModel,
+        store: AbstractStore,
+        *,
+        scorer: AbstractScorer | None = None,
+        strategy: AbstractStrategy | None = None,
+        segmenter: AbstractSegmenter | None = None,
+    ) -> None:
         """Bind a store to a model.
+
+        Args:
+            model: The one that wrote it.
+            store: Is closed with the session.
+            scorer: Scores nodes in the place of their stored keys.
+            strategy: Searches in the place of the strategy that a question's config names.
+            segmenter: The one that the store was made with, if it is not one of lmos' own.
 
         Raises:
             StoreMismatch: The store was written by another model; the message says what differs.
@@ -209,7 +231,10 @@ class Session:
         manifest.require_same(mine)
         self.model = model
         self.store = store
-        self._builder = TreeBuilder(model, manifest)
+        self._scorer = scorer
+        self._strategy = strategy
+        self._segmenter = segmenter
+        self._builder = TreeBuilder(model, manifest, segmenter=segmenter)
 
     @classmethod
     def create(
@@ -217,7 +242,12 @@ class Session:
         path: str | Path,
         model: BaseModel | None = None,
         ratios: tuple[int, ...] = DEFAULT_RATIOS,
-        **modes: Any,
+        *,
+        window: int = DEFAULT_WINDOW,
+        segmenter: str | AbstractSegmenter = SEGMENTERS[0],
+        compression: Compression = DEFAULT_COMPRESSION,
+        scorer: AbstractScorer | None = None,
+        strategy: AbstractStrategy | None = None,
     ) -> Session:
         """Make a new store file.
 
@@ -225,13 +255,27 @@ class Session:
             path: Must not exist.
             model: The shipped one by default.
             ratios: Items per embedding at level 1, 2, ...
-            modes: `mask_mode`, `output_mode`, `segmenter`, see `make_manifest`.
+            window: See `make_manifest`, as for `segmenter` and `compression`.
+            segmenter: A name, or a segmenter of your own.
+            compression: How a window becomes embeddings.
+            scorer: See `Session`.
+            strategy: See `Session`.
 
         Raises:
             StoreExists: There is something at the path.
+            ConfigError: A value is out of range.
         """
         model = model or load_model()
-        return cls(model, SQLiteStore.create(Path(path), make_manifest(model, ratios, **modes)))
+        manifest = make_manifest(
+            model, ratios, window=window, segmenter=segmenter, compression=compression
+        )
+        return cls(
+            model,
+            SQLiteStore.create(Path(path), manifest),
+            scorer=scorer,
+            strategy=strategy,
+            segmenter=None if isinstance(segmenter, str) else segmenter,
+        )
 
     @classmethod
     def open(
@@ -241,6 +285,9 @@ class Session:
         *,
         read_only: bool = False,
         wait_seconds: float = 0,
+        scorer: AbstractScorer | None = None,
+        strategy: AbstractStrategy | None = None,
+        segmenter: AbstractSegmenter | None = None,
     ) -> Session:
         """Open a store file, with the model and adapter that its manifest names by default.
 
@@ -249,6 +296,9 @@ class Session:
             model: Must be the one that wrote it.
             read_only: Never change it; others may meanwhile.
             wait_seconds: How long to wait while another process has it open for writing.
+            scorer: See `Session`.
+            strategy: See `Session`.
+            segmenter: See `Session`; nothing can be added without it.
 
         Raises:
             StoreNotFound: There is none.
@@ -259,7 +309,8 @@ class Session:
         store = SQLiteStore.open(Path(path), read_only=read_only, patience=patience)
         try:
             named = store.manifest
-            return cls(model or load_model(named.base_model, named.adapter), store)
+            model = model or load_model(named.base_model, named.adapter)
+            return cls(model, store, scorer=scorer, strategy=strategy, segmenter=segmenter)
         except BaseException:
             store.close()
             raise
@@ -398,7 +449,9 @@ class Session:
             question.encode()
         except UnicodeEncodeError as error:
             raise QueryError(f"expected a question in Unicode: {error}") from error
-        retriever = Retriever(self.model, config or RetrievalConfig())
+        retriever = Retriever(
+            self.model, config or RetrievalConfig(), scorer=self._scorer, strategy=self._strategy
+        )
         asked = readable(question.strip())
         lead = f"{turns[-1][0]} {asked}" if turns and leans(asked) else ""
         question_ids, lead_ids = (self.model.encode(text).ids for text in (asked, readable(lead)))
@@ -410,7 +463,7 @@ class Session:
         config: RetrievalConfig | None = None,
         *,
         turns: Sequence[Turn] = (),
-        max_new_tokens: int = 128,
+        max_new_tokens: int = MAX_NEW_TOKENS,
         temperature: float = 0.0,
         seed: int = 0,
     ) -> Answer:
@@ -422,7 +475,7 @@ class Session:
             question: Any question.
             config: How to retrieve.
             turns: Questions that were asked before, and their answers; the last few are read.
-            max_new_tokens: Longest answer.
+            max_new_tokens: The answer has at most so many tokens.
             temperature: 0 is greedy and deterministic.
             seed: Of the sampling, with a temperature.
 
@@ -487,7 +540,7 @@ class Session:
                 compared, see `recheck.TOLERANCE`.
         """
         faults = self.store.verify()
-        return faults or Rechecker(self.model, self.store).find_faults(deep)
+        return faults or Rechecker(self.model, self.store, self._segmenter).find_faults(deep)
 
     def close(self) -> None:
         """Release the store."""

@@ -18,7 +18,6 @@ from lmos.cli.commands.export import export
 from lmos.cli.commands.forget import forget
 from lmos.cli.commands.importing import import_archive
 from lmos.cli.commands.new import new
-from lmos.cli.commands.pretrain import pretrain
 from lmos.cli.commands.quota import quota
 from lmos.cli.commands.reencode import reencode
 from lmos.cli.commands.repair import repair
@@ -34,7 +33,7 @@ from lmos.cli.failures import FailingGroup
 _COMMANDS = (
     *(new, add, sync, watch, ask, chat, retrieve, sources, status, forget, verify, repair),
     *(export, import_archive, reencode, compact, quota),
-    *(pretrain, train, calibrate),
+    *(train, calibrate),
 )
 
 

@@ -18,6 +18,7 @@ from lmos.cli.show.output import waiting
 from lmos.cli.stores import patience
 from lmos.errors import ModelError
 from lmos.model.base import BaseModel
+from lmos.model.released import RETIRED_MODELS
 from lmos.session import Session
 from lmos.store import AbstractStore, Manifest
 from lmos.store.sqlite import SQLiteStore
@@ -100,7 +101,7 @@ def session_of(store: AbstractStore, choice: ModelChoice) -> Session:
     try:
         model = load_model(choice, store.manifest.base_model, store.manifest.adapter)
     except ModelError as error:
-        if _is_named(choice, store.manifest):
+        if _is_named(choice, store.manifest) or store.manifest.base_model in RETIRED_MODELS:
             raise
         raise ModelError(f"{error}\n{_where_it_was(store.manifest)}") from error
     return Session(model, store)

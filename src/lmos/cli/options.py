@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,24 +17,15 @@ import click
 from lmos.cli import parameters
 from lmos.cli.moments import moment
 from lmos.cli.show.helping import option
+from lmos.settings import DTYPES, MAX_NEW_TOKENS, RetrievalConfig
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
-# Those of RetrievalConfig, which only the commands that retrieve import.
-RETRIEVAL_DEFAULTS: dict[str, Any] = {
-    "strategy": "hybrid",
-    "scorer": "cached",
-    "budget": 384,
-    "level": 0,
-    "max_texts": 5,
-    "text_mass": 1.0,
-    "max_embeddings": 0,
-    "top_c": 16,
-    "beam": 1024,
-    "lexical_weight": 1.0,
-    "since": None,
-    "until": None,
-    "where": {},
+# How the values of some settings are written; those of the others follow from their defaults.
+_KINDS: dict[str, dict[str, Any]] = {
+    "since": {"type": moment},
+    "until": {"type": moment},
+    "where": {"type": parameters.label, "multiple": True},
 }
 
 
@@ -107,7 +98,7 @@ def wait_option(command: _Command) -> _Command:
         default="30",
         show_default=True,
         metavar="SECONDS",
-        help="How long to wait while another process writes to STORE.",
+        help="Wait at most this long while another process writes to STORE.",
     )(command)
 
 
@@ -118,22 +109,24 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         "--model",
         group="Model",
         metavar="MODEL",
-        help="smollm2-135m-instruct, lmos-small, a folder, a GGUF file, or a name on the Hugging "
-        "Face Hub.  [default: the store's own; for a new store the first]",
+        help="Use this model: smollm2-135m-instruct, a folder, a GGUF file, or a name on the "
+        "Hugging Face Hub.  "
+        "[default: the store's own; for a new store the first]",
     )
     @option(
         "--adapter",
         group="Model",
         is_rare=True,
         metavar="FOLDER",
-        help="The folder of the adapter, if it is not beside the model.",
+        help="Take the adapter from this folder, if it is not beside the model.",
     )
     @option(
         "--reader",
         group="Model",
         is_rare=True,
         metavar="FOLDER",
-        help="LoRA weights that answer, in peft's format; none answers with the model as it is.  "
+        help="Answer with the LoRA weights in this folder, in peft's format; none answers with the "
+        "model as it is.  "
         "[default: those that ship for the model]",
     )
     @option(
@@ -148,17 +141,17 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         group="Model",
         default="auto",
         metavar="NAME",
-        help="Where to compute, such as cpu or cuda:1.  [default: a GPU if there is one]",
+        help="Compute here, such as on cpu or cuda:1.  [default: a GPU if there is one]",
     )
     @option(
         "--dtype",
         group="Model",
         is_rare=True,
-        type=click.Choice(["float32", "bfloat16", "auto"]),
-        default="auto",
+        type=click.Choice(DTYPES),
+        default=DTYPES[0],
         show_default=True,
-        help="The type of the weights while the model computes; auto is the one they were "
-        "saved in where the device is fast with it, else float32.",
+        help="Compute with weights of this type; auto is the one that they were saved in where the "
+        "device is fast with it, else float32.",
     )
     @functools.wraps(command)
     def with_model(
@@ -179,85 +172,34 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def retrieval_options(command: Callable[..., None]) -> Callable[..., None]:
     """How to walk; passed on as one dictionary, `retrieval`, by the names of `RetrievalConfig`."""
+    told = [each for each in fields(RetrievalConfig) if each.metadata["help"]]
 
-    @_retrieval_option(
-        "since",
-        "Ask only sources of this time or later: 2024-05, 2024-05-17T08:30.",
-        is_rare=False,
-        type=moment,
-        metavar="TIME",
-    )
-    @_retrieval_option(
-        "until",
-        "Ask only sources before this time; 2024-05 is the first of May.",
-        is_rare=False,
-        type=moment,
-        metavar="TIME",
-    )
-    @_retrieval_option(
-        "where",
-        "Ask only sources with this label; repeatable.",
-        is_rare=False,
-        type=parameters.label,
-        metavar="KEY=VALUE",
-        multiple=True,
-        callback=_as_labels,
-    )
-    @_retrieval_option(
-        "strategy",
-        "tree walks from the roots down; flat scores every node of the wanted level; index scores "
-        "those that an index over that level finds (pip install 'lmos[ann]'); hybrid walks, and "
-        "goes where words of the question stand too.",
-        type=click.Choice(["tree", "flat", "index", "hybrid"]),
-    )
-    @_retrieval_option(
-        "scorer",
-        "cached compares stored attention keys; paper runs the model over the candidates.",
-        type=click.Choice(["cached", "paper"]),
-    )
-    @_retrieval_option("budget", "The passages take at most N positions in the model.")
-    @_retrieval_option(
-        "level", "0 opens the best passages to their text; 1 and above stop at embeddings."
-    )
-    @_retrieval_option("max_texts", "At most N passages are read as text.")
-    @_retrieval_option(
-        "text_mass",
-        "Passages are read as text, best first, until their weights reach this share of all.",
-        type=float,
-        metavar="SHARE",
-    )
-    @_retrieval_option("max_embeddings", "At most N passages beside them stay embeddings.")
-    @_retrieval_option("top_c", "Keep N nodes at each level for each retrieval token.")
-    @_retrieval_option("beam", "Keep N nodes at each level in all, if that is more.")
-    @_retrieval_option(
-        "lexical_weight",
-        "With hybrid, how much shared words count beside the attention; 0 is attention alone.",
-        type=float,
-        metavar="X",
-    )
     @functools.wraps(command)
     def with_retrieval(*args: Any, **options: Any) -> None:
-        retrieval = {name: options.pop(name) for name in RETRIEVAL_DEFAULTS}
+        retrieval = {each.name: options.pop(each.name) for each in told}
         command(*args, retrieval=retrieval, **options)
 
-    return with_retrieval
+    decorated: Callable[..., None] = with_retrieval
+    shown = sorted(told, key=lambda each: bool(each.metadata["is_rare"]))
+    for each in reversed(shown):
+        decorated = _retrieval_option(each)(decorated)
+    return decorated
 
 
-def _retrieval_option(
-    name: str, text: str, *, is_rare: bool = True, **kind: Any
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    kind = kind or {"type": int, "metavar": "N"}
-    default = RETRIEVAL_DEFAULTS[name]
-    flag = f"--{name.replace('_', '-')}"
+def _retrieval_option(setting: Field[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    told, default = setting.metadata, setting.default
+    if told.get("choices"):
+        kind: dict[str, Any] = {"type": click.Choice(told["choices"])}
+    else:
+        kind = {"type": type(default), "metavar": told.get("metavar", "N")}
+    kind |= _KINDS.get(setting.name, {})
+    if kind.get("multiple"):
+        kind["callback"] = _as_labels
+    else:
+        kind |= {"default": default, "show_default": default is not None}
+    flag = f"--{setting.name.replace('_', '-')}"
     return option(
-        flag,
-        name,
-        group="Search",
-        is_rare=is_rare,
-        default=default,
-        show_default=default != {},
-        help=text,
-        **kind,
+        flag, setting.name, group="Search", is_rare=told["is_rare"], help=told["help"], **kind
     )
 
 
@@ -280,7 +222,7 @@ def answer_options(command: Callable[..., None]) -> Callable[..., None]:
         "--max-new-tokens",
         group="Answer",
         type=click.IntRange(min=1),
-        default=128,
+        default=MAX_NEW_TOKENS,
         show_default=True,
         metavar="N",
         help="The answer has at most N tokens.",

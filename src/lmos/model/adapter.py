@@ -87,8 +87,6 @@ class Adapter(nn.Module):
         heads: Retrieval heads, if it has any.
         trained_on: Hash of the base model that it was trained with, or `None`.
         trained_on_name: What that model is called, for people; `None` if it is not known.
-        names_steps: Whether the model was taught to name, in parentheses before an answer, what
-            leads to it.
         compression_LD: By level, added to the mean that a compression token starts from.
         retrieval_RD: Input embeddings of the retrieval tokens, at the scale of token embeddings.
         level_LD: By level, added to a node's embedding when it enters the model again.
@@ -129,7 +127,6 @@ class Adapter(nn.Module):
         self.config = config
         self.trained_on: str | None = None
         self.trained_on_name: str | None = None
-        self.names_steps = False
         width, num_tokens = config.embedding_width, config.num_retrieval_tokens
         generator = torch.Generator().manual_seed(seed)
         retrieval_RD = torch.randn(num_tokens, width, generator=generator) * embedding_scale
@@ -172,7 +169,6 @@ class Adapter(nn.Module):
             "format": 1 if is_plain and not self.config.has_prefix else ADAPTER_FORMAT,
             "trained_on": self.trained_on,
             "trained_on_name": self.trained_on_name,
-            "names_steps": self.names_steps,
             "config": _without_defaults(self.config),
         }
         save_file(self.tensors(), folder / WEIGHTS_FILE)
@@ -192,7 +188,6 @@ class Adapter(nn.Module):
             raise ModelError(f"{folder / CONFIG_FILE} is not complete: {error}") from error
         adapter.trained_on = header.get("trained_on")
         adapter.trained_on_name = header.get("trained_on_name")
-        adapter.names_steps = bool(header.get("names_steps", False))
         adapter.load_state_dict(_read_weights(folder, adapter))
         return adapter
 

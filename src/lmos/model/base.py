@@ -6,6 +6,7 @@ that imports peft, once there are LoRA weights. Knows no spans, trees or stores.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ from lmos.model.attention import ATTENTION_NAME
 from lmos.model.confidence import CALIBRATION_FILE, Calibration
 from lmos.model.devices import best_dtype
 from lmos.model.fingerprint import hash_tensors
-from lmos.model.formats import AbstractFormat, BareFormat, PromptFormat
+from lmos.model.formats import AbstractFormat, PromptFormat
 from lmos.model.heads import HeadsConfig
 from lmos.model.lowrank import LowRank
 from lmos.model.pretrained import LORA_CONFIG_FILE, base_of_adapter, first_line, require_model_files
@@ -49,7 +50,7 @@ class BaseModel(Transformer):
             saved with the adapter as long as it belongs to it.
     """
 
-    def __init__(self, module: Any, tokenizer: Any, name: str) -> None:
+    def __init__(self, module: Any, tokenizer: Any, name: str | None = None) -> None:
         """Wrap a model and a tokenizer that transformers loaded, with a fresh adapter.
 
         From here on the model attends as lmos has it, with the same results; the tokenizer stays
@@ -58,11 +59,12 @@ class BaseModel(Transformer):
         Args:
             module: A causal LM.
             tokenizer: A fast one.
-            name: What to call the model in messages and stores.
+            name: What to call the model in messages and stores; by default as transformers does.
 
         Raises:
             ModelError: The architecture cannot be used; the message says why.
         """
+        name = name or str(module.name_or_path) or str(module.config.model_type)
         _require_offsets(tokenizer, name)
         _take_attention(module, name)
         super().__init__(module, name)
@@ -70,7 +72,7 @@ class BaseModel(Transformer):
         self._text = TextTokenizer(tokenizer.backend_tokenizer)
         self._lora: Any = None
         self._reader: LowRank | None = None
-        self._formats: dict[bool, AbstractFormat] = {}
+        self._format: AbstractFormat | None = None
         self._hash: tuple[object, str] | None = None
         self.adapter: Adapter
         self.is_trained: bool
@@ -96,9 +98,9 @@ class BaseModel(Transformer):
         """Load a model that lmos knows by name, a folder, a GGUF file or a model of the Hub.
 
         Args:
-            path_or_id: A name such as `lmos-small`; a folder with `config.json`, safetensors and
-                tokenizer; a GGUF file; a name on the Hugging Face Hub; or the folder of an adapter
-                with LoRA weights, which names its base model.
+            path_or_id: A name such as `smollm2-135m-instruct`; a folder with `config.json`,
+                safetensors and tokenizer; a GGUF file; a name on the Hugging Face Hub; or the
+                folder of an adapter with LoRA weights, which names its base model.
             adapter: Folder of the adapter; by default the model's own folder, if it has one.
             device: Where to compute; the CPU by default.
             dtype: Of the weights; `auto` is what they were saved in where the device is fast with
@@ -163,18 +165,15 @@ class BaseModel(Transformer):
         name = str(config.get("name_or_path") or config["model_type"])
         return cls(_random_module(config, seed), tokenizer, name)
 
-    def with_shape(self, seed: int = 0, **shape: Any) -> BaseModel:
-        """A model with random weights, the same tokenizer, and another shape.
-
-        Args:
-            seed: Of the weights.
-            **shape: What differs in the config, by the names that transformers has for it.
+    def copy(self) -> BaseModel:
+        """The same base model with weights of its own, frozen; without adapter and LoRA weights.
 
         Raises:
-            ModelError: There is no such model, or it cannot be used.
+            ConfigError: It has LoRA weights; `without_lora` needs no copy.
         """
-        config = {**self.module.config.to_dict(), **shape}
-        return BaseModel(_random_module(config, seed), self._tokenizer, self.name)
+        self._require_no_lora()
+        module = copy.deepcopy(self.module).requires_grad_(False)
+        return BaseModel(module, self._tokenizer, self.name)
 
     # What it is
 
@@ -253,22 +252,17 @@ class BaseModel(Transformer):
 
     @property
     def format(self) -> AbstractFormat:
-        """How it is asked: in its chat template's words, unless it was trained on the bare form."""
-        can_talk = bool(self._tokenizer.chat_template) and not self.is_trained
-        is_bare = self.adapter.heads is None and not can_talk
-        if is_bare not in self._formats:
-            self._formats[is_bare] = self._make_format(is_bare)
-        return self._formats[is_bare]
+        """How it is asked: in the words of its chat template, or plainly if it has none."""
+        if self._format is None:
+            render = self._render_chat if self._tokenizer.chat_template else None
+            self._format = PromptFormat(
+                lambda text: self.encode(text).ids, self.encode_control, render, self.stop_ids
+            )
+        return self._format
 
-    def _make_format(self, is_bare: bool) -> AbstractFormat:
-        def encode(text: str) -> Sequence[int]:
-            return self.encode(text).ids
-
-        if is_bare:
-            end_id = self.end_id
-            return BareFormat(encode, frozenset(() if end_id is None else (end_id,)))
-        render = self._render_chat if self._tokenizer.chat_template else None
-        return PromptFormat(encode, self._text.encode_control, render, self.stop_ids)
+    @format.setter
+    def format(self, value: AbstractFormat) -> None:
+        self._format = value
 
     def _render_chat(self, messages: Sequence[Mapping[str, str]]) -> str:
         text = self.render_chat(messages)
@@ -418,6 +412,12 @@ class BaseModel(Transformer):
         options = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
         with _quiet():
             self._lora = get_peft_model(self.module, options)
+
+    @contextmanager
+    def without_lora(self) -> Iterator[None]:
+        """Have the base model compute alone inside the `with`, if it has LoRA weights."""
+        with nullcontext() if self._lora is None else self._lora.disable_adapter():
+            yield
 
     def checkpoint_gradients(self) -> None:
         """Have layers keep their inputs alone in training, and run again in the backward pass.

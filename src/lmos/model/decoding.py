@@ -49,11 +49,11 @@ class Chosen(NamedTuple):
     log_probabilities_V: Tensor
 
 
-Step = Callable[[Float[Tensor, "1 T D"], Any], tuple[Float[Tensor, " V"], Any]]
+NextScores = Callable[[Float[Tensor, "1 T D"], Any], tuple[Float[Tensor, " V"], Any]]
 
 
 def stream_tokens(
-    step: Step, embed: Callable[[int], Float[Tensor, "1 1 D"]], x_BTD: Tensor, choice: Choice
+    step: NextScores, embed: Callable[[int], Float[Tensor, "1 1 D"]], x_BTD: Tensor, choice: Choice
 ) -> Iterator[Chosen]:
     """Choose a token, feed it back, and so on.
 

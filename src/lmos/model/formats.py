@@ -12,12 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 
-from lmos.model.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
+from lmos.model.prompts import SYSTEM_PROMPT, UNKNOWN_ANSWER
 
-SYSTEM_PROMPT = (
-    "Answer the question from the passages, in as few words as it allows. "
-    f'If they do not hold the answer, say "{UNKNOWN_ANSWER}".'
-)
 _NO_PASSAGES = "(none)\n"
 _FEW_WORDS = 3
 _JOINING = frozenset(("and", "or", "but", "then", "und", "et", "y", "e"))
@@ -71,11 +67,14 @@ class AbstractFormat(abc.ABC):
 
     Attributes:
         stop_ids: Tokens that end an answer.
-        is_one_line: Whether the first line break ends an answer too.
     """
 
     stop_ids: frozenset[int]
-    is_one_line: bool = False
+
+    @property
+    def is_one_line(self) -> bool:
+        """Whether the first line break ends an answer too."""
+        return False
 
     @abc.abstractmethod
     def head_ids(self, question: str) -> list[int]:
@@ -99,13 +98,27 @@ class AbstractFormat(abc.ABC):
         """An answer as the reader says it, without what ends it."""
 
     def passage_cost(self, passage: ReadPassage) -> int:
-        """Most tokens that a passage takes, whatever stands beside it."""
+        """A passage takes at most so many tokens, whatever stands beside it."""
         return sum(map(len, self.passage_ids([passage])))
 
 
 @dataclass(frozen=True)
 class PromptFormat(AbstractFormat):
-    """Passages with source, date and headings, in the words of the model's own chat template.
+    """Passages with source, date and headings, then the question.
+
+    In the turns of the model's own chat template; for a model without one, plainly:
+
+        Answer the question from the passages, ...
+
+        Passages:
+        [diary.md | 2024-05-03 | May > 3 May]
+        Fed the cat.
+
+        Question: Who was fed?
+        Answer: the cat
+
+    A model that was never taught to end such an answer begins a line with something else, so
+    there the first line break ends it.
 
     Args:
         encode: Plain text to token ids; control tokens that are spelled out stay text.
@@ -120,6 +133,11 @@ class PromptFormat(AbstractFormat):
     render: Callable[[Sequence[Message]], str] | None = None
     stop_ids: frozenset[int] = field(default_factory=frozenset)
     system: str = SYSTEM_PROMPT
+
+    @property
+    def is_one_line(self) -> bool:
+        """See `AbstractFormat`."""
+        return self.render is None
 
     def head_ids(self, question: str = "") -> list[int]:
         """See `AbstractFormat.head_ids`; the question is not among it."""
@@ -182,37 +200,6 @@ class PromptFormat(AbstractFormat):
         text = self.render([{"role": role, "content": _SLOT} for role in roles])
         before, between, answer, after, _ = map(self.encode_control, text.split(_SLOT))
         return [*before, *self.encode(self.system), *between], list(answer), list(after)
-
-
-@dataclass(frozen=True)
-class BareFormat(AbstractFormat):
-    """The question, passages a line each, the question again: for models without chat training.
-
-    Args:
-        encode: Plain text to token ids.
-        stop_ids: Tokens that end an answer, beside the end of its line.
-    """
-
-    encode: Encode
-    stop_ids: frozenset[int] = field(default_factory=frozenset)
-    is_one_line: bool = True
-
-    def head_ids(self, question: str) -> list[int]:
-        """See `AbstractFormat.head_ids`."""
-        return list(self.encode(question_before(question)))
-
-    def passage_ids(self, passages: Sequence[ReadPassage]) -> list[list[int]]:
-        """See `AbstractFormat.passage_ids`; text alone, no source."""
-        lines = [" ".join(passage.text.split()) for passage in passages]
-        return [list(self.encode(f"{line}\n")) if line else [] for line in lines]
-
-    def tail_ids(self, question: str, turns: Sequence[Turn] = ()) -> list[int]:
-        """See `AbstractFormat.tail_ids`; turns are left out."""
-        return list(self.encode(question_after(question)))
-
-    def answer_ids(self, answer: str) -> list[int]:
-        """See `AbstractFormat.answer_ids`."""
-        return list(self.encode(answer_text(answer)))
 
 
 def leans(question: str) -> bool:

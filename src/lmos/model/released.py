@@ -1,7 +1,7 @@
 """The models that lmos knows by name, and how a model's name becomes a folder.
 
-Some ship with lmos; others are a GGUF file in a package of PyPI, of which no code is imported.
-Knows names, packages and files, and does not know what is in them.
+A known model is a GGUF file in a package of PyPI, of which no code is imported. Knows names,
+packages and files, and does not know what is in them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from lmos.model.cache import entry_folder, hash_file, is_whole, make_entry, read
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 MODELS_FOLDER = Path(__file__).parent.parent / "models"
+RETIRED_MODELS = ("lmos-v0", "lmos-small")
+"""Models that earlier releases shipped; stores may still be bound to one."""
 GGUF_SUFFIX = ".gguf"
 CONVERSION_VERSION = 1
 """To be raised when what `convert_gguf` writes changes."""
@@ -55,20 +57,24 @@ def resolve_model(name: str) -> str:
     of the Hugging Face Hub already.
 
     Raises:
-        ModelError: The package or file is not there or is another one, cannot be read, or there is
-            no cache folder to write to.
+        ModelError: The package or file is not there or is another one, cannot be read, there is no
+            cache folder to write to, or the model is no longer part of lmos.
     """
+    if name in RETIRED_MODELS:
+        raise ModelError(
+            f"the model {name} is no longer part of lmos. Rebuild a store that it wrote with "
+            f"another model, from the store's own text: lmos reencode STORE --model {DEFAULT_MODEL}"
+        )
     if is_known(name):
-        return str(_packaged_folder(name) if name in PACKAGED_MODELS else MODELS_FOLDER / name)
+        return str(_packaged_folder(name))
     if name.lower().endswith(GGUF_SUFFIX) and not Path(name).is_dir():
         return str(_folder_of_file(Path(name).expanduser().absolute()))
     return name
 
 
 def is_known(name: str) -> bool:
-    """Whether a model ships with lmos or is known by name."""
-    is_shipped = "/" not in name and (MODELS_FOLDER / name / "config.json").is_file()
-    return name in PACKAGED_MODELS or is_shipped
+    """Whether lmos knows a model by name."""
+    return name in PACKAGED_MODELS
 
 
 def shipped_adapter(name: str, part: str) -> Path | None:
@@ -95,8 +101,6 @@ def lasting_name(path: str) -> str:
     folder = Path(path)
     if not path or not folder.exists():
         return path
-    if folder.parent == MODELS_FOLDER and is_known(folder.name):
-        return folder.name
     return str(read_about(folder)["name"] if is_whole(folder) else folder.absolute())
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lmos.model.confidence import find_words
-from lmos.nodes import Hit, ScoreParts, Span, Step
+from lmos.nodes import Hit, ScoreParts, Span, WalkStep
 from lmos.store import AbstractStore
 from lmos.store.places import Places, place_of
 from lmos.text.normal import readable, see
@@ -51,7 +51,7 @@ class Citation:
     level: int
     score: float
     weight: float
-    path: tuple[Step, ...]
+    path: tuple[WalkStep, ...]
     has_answer: bool = False
     headings: tuple[str, ...] = ()
     columns: str | None = None

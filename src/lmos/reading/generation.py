@@ -16,7 +16,7 @@ from torch import Tensor
 from lmos.model.base import BaseModel
 from lmos.model.decoding import Chosen
 from lmos.model.formats import Turn
-from lmos.model.prompts import UNKNOWN_ANSWER, without_steps
+from lmos.model.prompts import UNKNOWN_ANSWER
 from lmos.nodes import Hit
 from lmos.search.passages import passage_of
 from lmos.store import AbstractStore
@@ -35,7 +35,7 @@ def prompt_embeddings(
     Args:
         model: The one that wrote the store.
         store: Where the hits are from.
-        hits: In the order in which the reader shall see them.
+        hits: In the order in which the reader sees them.
         question: As asked.
         turns: Questions that were asked before, and their answers.
     """
@@ -57,10 +57,8 @@ def prompt_embeddings(
 class AnswerStream:
     """An answer as it is generated: iterate over it once, for its pieces.
 
-    Steps that the model was taught to name before an answer are not among the pieces.
-
     Attributes:
-        log_probabilities: Of the tokens so far, those of the steps too, natural logarithms.
+        log_probabilities: Of the tokens so far, natural logarithms.
         unknown_log_probability: That of `UNKNOWN_ANSWER` in its place, up to the first token in
             which the two differ.
     """
@@ -70,7 +68,6 @@ class AnswerStream:
         self.unknown_log_probability = -math.inf
         self._model = model
         self._tokens = tokens
-        self._names_steps = model.adapter.names_steps
         self._is_one_line = model.format.is_one_line
         self._unknown_ids = tuple(model.format.answer_ids(UNKNOWN_ANSWER))
 
@@ -84,8 +81,6 @@ class AnswerStream:
             line, newline, _ = text.partition("\n") if self._is_one_line else (text, "", "")
             # A character that is cut in two decodes to a replacement mark until its rest comes.
             whole = line if newline else line.rstrip("�")
-            if self._names_steps:
-                whole = without_steps(whole)
             if len(whole) > len(shown):
                 yield whole[len(shown) :]
                 shown = whole
@@ -112,7 +107,7 @@ def stream_answer(
     Args:
         model: Base model.
         prompt_TD: From `prompt_embeddings`.
-        max_new_tokens: Most tokens of the answer.
+        max_new_tokens: The answer has at most so many tokens.
         temperature: 0 is greedy and deterministic.
         seed: Of the sampling.
 

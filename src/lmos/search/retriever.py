@@ -6,19 +6,19 @@ writes; does not know what is done with what it returns.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 
 from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
-from lmos.nodes import Hit, Node, NodeId, ScoreParts, Source, Span, Step
+from lmos.nodes import Hit, Node, NodeId, ScoreParts, Source, Span, WalkStep
 from lmos.search.passages import passage_of
-from lmos.search.scorers import SCORERS, AbstractScorer, Query
-from lmos.search.strategies import STRATEGIES, Kept, LevelTrace, Search
+from lmos.search.scorers import AbstractScorer, CachedScorer, Query
+from lmos.search.strategies import STRATEGIES, AbstractStrategy, Kept, LevelTrace, Search
+from lmos.settings import RetrievalConfig as RetrievalConfig
 from lmos.store import AbstractStore
 from lmos.tree.excerpts import read_excerpt
 from lmos.tree.keys import query_room
@@ -26,99 +26,6 @@ from lmos.tree.keys import query_room
 _READ_NODES = 16
 _WORD_BYTES = 48
 """How much of a word that a node was cut from is read along; longer ones stay cut."""
-
-
-@dataclass(frozen=True)
-class RetrievalConfig:
-    """How to walk and how much to return.
-
-    Attributes:
-        strategy: `tree`: from the roots down. `flat`: every node of the wanted level is scored.
-            `index`: those that an index over the keys of the wanted level finds; needs faiss.
-            `hybrid`: from the roots down, and to leaves that share words with the question.
-        scorer: `cached` or `paper`.
-        top_c: Nodes kept at each level for each retrieval token.
-        beam: Nodes kept at each level in all, if that is more.
-        max_found: Of the wanted level the beam keeps no more than that: far more than are read.
-        lexical_weight: Of shared words beside the attention, with `hybrid`; 0 is attention alone.
-        level: Granularity: 0 opens the best nodes down to their text; 1 and above stop at
-            embeddings of that level.
-        budget: Most positions that the result may take: tokens of text plus embeddings.
-        max_texts: Most nodes that are opened to text.
-        text_mass: Nodes are opened to text, best first, until their weights, normalised over the
-            kept, reach this share of all: one where one stands out, many where many matter alike.
-        max_embeddings: Most of the others that stay embeddings, when `level` is 0.
-        margin: Neighbours on each side into which the sentences of an opened node are followed, so
-            that one that was cut is read whole. With 0 only its words are whole.
-        since: Earliest time of a source, in seconds since the epoch; `None` for any.
-        until: Sources of this time and later are left out. One without a time is left out by
-            either limit.
-        where: Labels that a source must have, with these values.
-    """
-
-    strategy: str = "hybrid"
-    scorer: str = "cached"
-    top_c: int = 16
-    beam: int = 1024
-    max_found: int = 256
-    lexical_weight: float = 1.0
-    level: int = 0
-    budget: int = 384
-    max_texts: int = 5
-    text_mass: float = 1.0
-    max_embeddings: int = 0
-    margin: int = 1
-    since: float | None = None
-    until: float | None = None
-    where: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise ConfigError(
-                f"strategy: expected {' or '.join(STRATEGIES)}, got {self.strategy!r}"
-            )
-        if self.scorer not in SCORERS:
-            raise ConfigError(f"scorer: expected {' or '.join(SCORERS)}, got {self.scorer!r}")
-        if self.strategy == "index" and self.scorer != "cached":
-            raise ConfigError(f"strategy index: expected the scorer cached, got {self.scorer!r}")
-        for name, least in (
-            ("top_c", 1),
-            ("beam", 0),
-            ("max_found", 0),
-            ("level", 0),
-            ("budget", 1),
-            ("max_texts", 0),
-            ("max_embeddings", 0),
-            ("margin", 0),
-        ):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
-        if not 0 <= self.lexical_weight < math.inf:
-            raise ConfigError(
-                f"lexical_weight: expected a number of at least 0, got {self.lexical_weight}"
-            )
-        if not 0 < self.text_mass <= 1:
-            raise ConfigError(
-                f"text_mass: expected a share above 0 and up to 1, got {self.text_mass}"
-            )
-        if self.since is not None and self.until is not None and self.since >= self.until:
-            raise ConfigError(f"until: expected a time after {self.since:g}, got {self.until:g}")
-
-    def admits(self, source: Source) -> bool:
-        """Whether the walk may enter the tree of a source."""
-        if any(source.metadata.get(key) != value for key, value in self.where.items()):
-            return False
-        if source.time is None:
-            return self.since is None and self.until is None
-        is_too_early = self.since is not None and source.time < self.since
-        is_too_late = self.until is not None and source.time >= self.until
-        return not is_too_early and not is_too_late
-
-    def admitted_ids(self, store: AbstractStore) -> frozenset[int] | None:
-        """Sources whose trees the walk may enter; `None` for all."""
-        if self.since is None and self.until is None and not self.where:
-            return None
-        return frozenset(source.source_id for source in store.sources() if self.admits(source))
 
 
 @dataclass(frozen=True)
@@ -143,7 +50,7 @@ class _Candidate(NamedTuple):
     kept: Kept | None = None
 
     @property
-    def path(self) -> tuple[Step, ...]:
+    def path(self) -> tuple[WalkStep, ...]:
         """The way to it, if it was walked to."""
         return () if self.kept is None else self.kept.path(self.place)
 
@@ -175,13 +82,33 @@ class Retriever:
     Args:
         model: Base model and adapter, the ones that wrote the store.
         config: How to walk.
+        scorer: In the place of stored keys.
+        strategy: In the place of the one that the config names.
+
+    Raises:
+        ConfigError: The strategy does not work with the scorer.
 
     Deterministic: the same store, model and question give the same result.
     """
 
-    def __init__(self, model: BaseModel, config: RetrievalConfig) -> None:
+    def __init__(
+        self,
+        model: BaseModel,
+        config: RetrievalConfig,
+        *,
+        scorer: AbstractScorer | None = None,
+        strategy: AbstractStrategy | None = None,
+    ) -> None:
         self._model = model
         self._config = config
+        self._scorer = scorer or CachedScorer(model)
+        self._strategy = strategy or STRATEGIES[config.strategy]
+        if self._strategy.needs_stored_keys and not self._scorer.uses_stored_keys:
+            raise ConfigError(
+                f"strategy: expected one that works with any scorer, got "
+                f"{type(self._strategy).__name__}, which looks among stored keys; "
+                f"{type(self._scorer).__name__} does not use them"
+            )
 
     def retrieve(
         self,
@@ -203,20 +130,20 @@ class Retriever:
         """
         self._require_level(store)
         with store.snapshot():
-            query = self.prepare(store, question_ids)
+            query = self.prepare(question_ids)
             if lead_ids:
-                lead = self.prepare(store, lead_ids[-query_room(self._model) :])
+                lead = self.prepare(lead_ids[-query_room(self._model) :])
                 query = Query(torch.cat([query.state, lead.state]))
             return self.search(store, query, self._model.decode(lead_ids or question_ids))
 
     @torch.no_grad()
-    def prepare(self, store: AbstractStore, question_ids: Sequence[int]) -> Query:
+    def prepare(self, question_ids: Sequence[int]) -> Query:
         """Run the question through the model, once for any number of searches.
 
         Raises:
             QueryError: The question is empty or too long.
         """
-        return self._scorer(store).prepare(question_ids)
+        return self._scorer.prepare(question_ids)
 
     @torch.no_grad()
     def search(self, store: AbstractStore, query: Query, question: str = "") -> Retrieval:
@@ -231,11 +158,10 @@ class Retriever:
             ConfigError: The wanted level is above the store's highest.
         """
         target, config = self._require_level(store), self._config
-        scorer = self._scorer(store)
         with store.snapshot():
             search = Search(
                 store,
-                lambda ids: scorer.score(query, store, ids),
+                lambda ids: self._scorer.score(query, store, ids),
                 query.state,
                 target,
                 config.top_c,
@@ -245,7 +171,7 @@ class Retriever:
                 question,
                 config.lexical_weight,
             )
-            levels = list(STRATEGIES[config.strategy](search))
+            levels = list(self._strategy.walk(search))
             candidates = sorted(
                 _Candidate(-score, node_id, place, kept)
                 for kept in levels
@@ -257,9 +183,6 @@ class Retriever:
     def open(self, store: AbstractStore, ranked: Iterable[tuple[NodeId, float]]) -> tuple[Hit, ...]:
         """Open nodes that another search found and scored, as a walk opens its own."""
         return self._hits(store, sorted(_Candidate(-score, node_id) for node_id, score in ranked))
-
-    def _scorer(self, store: AbstractStore) -> AbstractScorer:
-        return SCORERS[self._config.scorer](self._model, store.manifest.scoring_layer)
 
     def _require_level(self, store: AbstractStore) -> int:
         target, highest = max(1, self._config.level), store.manifest.num_levels

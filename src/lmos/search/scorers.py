@@ -1,8 +1,8 @@
-"""Scorers: retrieval tokens and candidate nodes in, scores out, by the base model's own attention.
+"""Scorers: retrieval tokens and candidate nodes in, scores out.
 
-Two ways behind one interface. `CachedScorer`: the nodes' attention keys were made when they were
-written, a read is one matrix product. `PaperScorer`: candidates and retrieval states go through the
-model together. Knows the contract of stores, not where they lie; does not choose.
+`CachedScorer` is what lmos uses: the nodes' keys were made when they were written, and a read is
+one matrix product. A scorer of your own is an `AbstractScorer`. Knows the contract of stores, not
+where they lie; does not choose.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from torch import Tensor
 
 from lmos.errors import QueryError
 from lmos.model.base import BaseModel
-from lmos.model.masks import causal_mask
 from lmos.nodes import NodeId
 from lmos.store import AbstractStore
-from lmos.tree.keys import query_room, query_vectors, retrieval_inputs
+from lmos.tree.keys import query_room, query_vectors
 
 # So that a scan of a whole level takes no more memory than a walk.
 _READ_NODES = 65_536
@@ -38,11 +37,24 @@ class Query:
 
 
 class AbstractScorer(abc.ABC):
-    """How relevant are these nodes to that question?"""
+    """How relevant are these nodes to that question?
 
-    def __init__(self, model: BaseModel, layer: int) -> None:
+    Attributes:
+        uses_stored_keys: Whether a score is the product of the query with a node's stored key, so
+            that an index over the keys finds what scores best.
+    """
+
+    uses_stored_keys = False
+
+    def __init__(self, model: BaseModel, layer: int | None = None) -> None:
+        """A scorer that works with a model.
+
+        Args:
+            model: Base model and adapter, the ones that wrote the store.
+            layer: Whose attention is used; the adapter's scoring layer by default.
+        """
         self._model = model
-        self._layer = layer
+        self._layer = model.scoring_layer if layer is None else layer
 
     def prepare(self, token_ids: Sequence[int]) -> Query:
         """Run the question once.
@@ -60,8 +72,9 @@ class AbstractScorer(abc.ABC):
             )
         return self._prepare(token_ids)
 
-    @abc.abstractmethod
-    def _prepare(self, token_ids: Sequence[int]) -> Query: ...
+    def _prepare(self, token_ids: Sequence[int]) -> Query:
+        """What `score` needs of a question: by default, what keys are multiplied with."""
+        return Query(query_vectors(self._model, [token_ids], self._layer)[0])
 
     @abc.abstractmethod
     def score(self, query: Query, store: AbstractStore, ids: Sequence[NodeId]) -> Tensor:
@@ -69,10 +82,9 @@ class AbstractScorer(abc.ABC):
 
 
 class CachedScorer(AbstractScorer):
-    """Stored attention keys times the retrieval tokens' queries; nothing else is computed."""
+    """Stored keys times the retrieval tokens' queries; nothing else is computed."""
 
-    def _prepare(self, token_ids: Sequence[int]) -> Query:
-        return Query(query_vectors(self._model, [token_ids], self._layer)[0])
+    uses_stored_keys = True
 
     def score(self, query: Query, store: AbstractStore, ids: Sequence[NodeId]) -> Tensor:
         """See `AbstractScorer.score`. Cost: one matrix product of `(R, K)` with `(K, N)`."""
@@ -96,51 +108,3 @@ def _product(state_RK: Float[Tensor, "R K"], keys_NK: Float[Tensor, "N K"]) -> F
         wide_NK = buffer_NK[: len(some_NK)].copy_(some_NK)
         torch.mm(wide_NK, state_RK.T, out=scores_NR[start : start + _WIDEN_NODES])
     return scores_NR.T
-
-
-class PaperScorer(AbstractScorer):
-    r"""One forward over `[candidates; retrieval states]`; the attention of the retrieval rows.
-
-    $$s_{rn} = \log \frac{\sum_h |w_{rh}| \, a_{hrn}}{\sum_h |w_{rh}|}, \quad
-    a_{hr} = \operatorname{softmax}_n (q_{rh} \cdot k_{g(h)n})$$
-
-    Source: arXiv 2409.01495, retriever: the retrieval tokens' hidden states are run against a level
-    and their attention scores tell which embeddings matter. Where we differ: the layer and the head
-    weights can be chosen; the paper's code uses the last layer and the mean of its heads, which is
-    what an untrained adapter has. Candidates beyond the model's window are scored in groups.
-    """
-
-    def _prepare(self, token_ids: Sequence[int]) -> Query:
-        x_BTD, mask_BTT, positions_BT = retrieval_inputs(self._model, [token_ids])
-        hidden_BTD = self._model.forward(x_BTD, mask_BTT, positions_BT)
-        num_tokens = self._model.adapter.retrieval_RD.shape[0]
-        return Query(self._model.adapter.to_input_scale(hidden_BTD[:, -num_tokens:])[0])
-
-    def score(self, query: Query, store: AbstractStore, ids: Sequence[NodeId]) -> Tensor:
-        """See `AbstractScorer.score`. Cost: the candidates' forward up to the scoring layer."""
-        room = self._model.max_positions - len(query.state)
-        level_D = self._model.adapter.level_LD[ids[0].level]
-        groups = [ids[start : start + room] for start in range(0, len(ids), room)]
-        logits = [
-            self._logits(query.state, store.embeddings(group).to(level_D) + level_D)
-            for group in groups
-        ]
-        weights_RH = self._model.adapter.head_weights_RH.abs()
-        weights_RH1 = weights_RH.repeat(len(query.state) // len(weights_RH), 1)[:, :, None]
-        attention_RHN = torch.cat(logits, dim=-1).softmax(-1)
-        mean_RN = (attention_RHN * weights_RH1).sum(1) / weights_RH1.sum(1)
-        return mean_RN.clamp(min=torch.finfo(mean_RN.dtype).tiny).log()
-
-    def _logits(self, states_RD: Tensor, nodes_ND: Tensor) -> Float[Tensor, "R H N"]:
-        num_nodes, num_tokens = len(nodes_ND), len(states_RD)
-        x_1TD = torch.cat([nodes_ND, states_RD])[None]
-        positions_1T = torch.arange(num_nodes + num_tokens, device=x_1TD.device)[None]
-        real_1T = torch.ones_like(positions_1T, dtype=torch.bool)
-        state = self._model.attention(x_1TD, causal_mask(real_1T), positions_1T, self._layer)
-        queries_HRd = state.queries_BHTd[0, :, num_nodes:]
-        repeats = self._model.num_heads // self._model.num_kv_heads
-        keys_HNd = state.keys_BGTd[0, :, :num_nodes].repeat_interleave(repeats, 0)
-        return (queries_HRd @ keys_HNd.transpose(1, 2) * state.scaling).transpose(0, 1)
-
-
-SCORERS: dict[str, type[AbstractScorer]] = {"cached": CachedScorer, "paper": PaperScorer}

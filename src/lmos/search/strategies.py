@@ -2,12 +2,13 @@
 
 `tree` walks from the roots down, `flat` scores every node of one level, `index` those that an index
 over the level's keys finds near, `hybrid` walks and also goes where words of the question stand.
-Each asks for scores and reads structure; none knows how a score is made, or what is done with the
-nodes that are kept.
+Yours may be another `AbstractStrategy`. Each asks for scores and reads structure; none knows how a
+score is made, or what is done with the nodes that are kept.
 """
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lmos.nodes import NodeId, NodeIds, ScoreParts, Step
+from lmos.nodes import NodeId, NodeIds, ScoreParts, WalkStep
 from lmos.search.lexicalhits import LexicalHits
 from lmos.search.scoring import select_nodes
 from lmos.search.vectorindex import KeyIndex
@@ -76,10 +77,10 @@ class Kept:
         lexical = None if self.parts is None else tuple(part.lexical for part in self.parts)
         return LevelTrace(pairs[0][0].level, self.num_candidates, pairs, lexical)
 
-    def path(self, place: int) -> tuple[Step, ...]:
+    def path(self, place: int) -> tuple[WalkStep, ...]:
         """The way to a node, itself last."""
         _, level, index = self.ids[place]
-        step = Step(level, index, self.scores[place])
+        step = WalkStep(level, index, self.scores[place])
         parent = int(self.parents[place])
         return (step,) if self.above is None or parent < 0 else (*self.above.path(parent), step)
 
@@ -91,7 +92,7 @@ class Search:
     Attributes:
         store: Where to look.
         score: Scores `(R, N)` of nodes of one level, larger is better.
-        vectors_RW: What the scores come from; a product with keys if the scorer is `cached`.
+        vectors_RW: What the scores come from; a product with stored keys if the scorer uses them.
         level: The wanted level.
         top_c: Nodes kept at each level for each retrieval token.
         beam: Nodes kept at each level in all, if that is more.
@@ -156,24 +157,69 @@ class Search:
         return self.lexical_weight * unit * torch.from_numpy(lexical_N).to(attention_RN)
 
 
-Strategy = Callable[[Search], Iterator[Kept]]
-"""Yields what each level kept, from the highest down."""
+class AbstractStrategy(abc.ABC):
+    """A way to the nodes that a question scores best.
+
+    Attributes:
+        needs_stored_keys: Whether it works only with a scorer that uses stored keys.
+    """
+
+    needs_stored_keys = False
+
+    @abc.abstractmethod
+    def walk(self, search: Search) -> Iterator[Kept]:
+        """Yield what each level kept, from the highest down to the wanted one.
+
+        Args:
+            search: Reads the store, scores candidates and keeps the best (`Search.keep`).
+        """
 
 
-def walk_tree(search: Search) -> Iterator[Kept]:
+class Tree(AbstractStrategy):
     """From the roots down; a root joins at its own level."""
-    return _walk(search, None)
+
+    def walk(self, search: Search) -> Iterator[Kept]:
+        """See `AbstractStrategy.walk`."""
+        return _walk(search, None)
 
 
-def walk_with_words(search: Search) -> Iterator[Kept]:
+class Hybrid(AbstractStrategy):
     """From the roots down, nodes above shared words first; leaves that have them join at the end.
 
-    In a store without an index of words, this is `walk_tree`.
+    In a store without an index of words, this is `Tree`.
     """
-    if not search.words or not search.store.has_words:
-        return walk_tree(search)
-    found = search.store.lexical_scores(search.words, _MAX_LEXICAL, search.source_ids)
-    return _walk(search, LexicalHits(search.store, *found))
+
+    def walk(self, search: Search) -> Iterator[Kept]:
+        """See `AbstractStrategy.walk`."""
+        if not search.words or not search.store.has_words:
+            return _walk(search, None)
+        found = search.store.lexical_scores(search.words, _MAX_LEXICAL, search.source_ids)
+        return _walk(search, LexicalHits(search.store, *found))
+
+
+class Flat(AbstractStrategy):
+    """Every node of the wanted level."""
+
+    def walk(self, search: Search) -> Iterator[Kept]:
+        """See `AbstractStrategy.walk`."""
+        candidates = search.admitted(search.store.level_ids(search.level))
+        if len(candidates):
+            yield search.keep(candidates)
+
+
+class Index(AbstractStrategy):
+    """Those nodes of the wanted level that an index finds, scored exactly."""
+
+    needs_stored_keys = True
+
+    def walk(self, search: Search) -> Iterator[Kept]:
+        """See `AbstractStrategy.walk`."""
+        index = KeyIndex(search.store, search.level)
+        count = _INDEX_DEPTH * max(search.top_c, search.beam)
+        num_lists = max(1, search.beam // _BEAM_PER_LIST)
+        found = index.nearest(search.vectors_RW, count, num_lists, search.source_ids)
+        if len(found):
+            yield search.keep(found)
 
 
 def _walk(search: Search, hits: LexicalHits | None) -> Iterator[Kept]:
@@ -208,28 +254,11 @@ def _merged(
     return NodeIds(rows[order]), np.concatenate([parents_N, parents_M])[order]
 
 
-def scan_level(search: Search) -> Iterator[Kept]:
-    """Every node of the wanted level."""
-    candidates = search.admitted(search.store.level_ids(search.level))
-    if len(candidates):
-        yield search.keep(candidates)
-
-
-def search_index(search: Search) -> Iterator[Kept]:
-    """Those nodes of the wanted level that an index finds, scored exactly."""
-    index = KeyIndex(search.store, search.level)
-    count = _INDEX_DEPTH * max(search.top_c, search.beam)
-    num_lists = max(1, search.beam // _BEAM_PER_LIST)
-    found = index.nearest(search.vectors_RW, count, num_lists, search.source_ids)
-    if len(found):
-        yield search.keep(found)
-
-
-STRATEGIES: dict[str, Strategy] = {
-    "tree": walk_tree,
-    "flat": scan_level,
-    "index": search_index,
-    "hybrid": walk_with_words,
+STRATEGIES: dict[str, AbstractStrategy] = {
+    "tree": Tree(),
+    "flat": Flat(),
+    "index": Index(),
+    "hybrid": Hybrid(),
 }
 
 

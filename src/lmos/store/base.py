@@ -309,7 +309,7 @@ class AbstractStore(abc.ABC):
 
         Args:
             question: Any text.
-            limit: Most nodes.
+            limit: At most so many nodes are returned.
             source_ids: Only nodes of these sources; `None` for all.
 
         Returns:

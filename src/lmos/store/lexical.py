@@ -77,7 +77,7 @@ def score_leaves(
     Args:
         question: Any text.
         places: Where words stand.
-        limit: Most leaves.
+        limit: At most so many leaves are returned.
         source_ids: Only leaves of these; `None` for all.
     """
     postings, weights_W = _postings(question, places)

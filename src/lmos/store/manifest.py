@@ -9,13 +9,11 @@ import json
 from dataclasses import asdict, dataclass, fields
 
 from lmos.errors import ConfigError, StoreCorrupt, StoreMismatch
+from lmos.settings import MASK_MODES, OUTPUT_MODES, require_choice
 
 FORMAT_VERSION = 3
 _NAMES = ("base_model", "adapter")
 """What a model is called; its hashes say which one it is."""
-MASK_MODES = ("window", "strict")
-OUTPUT_MODES = ("residual", "mean", "paper")
-SEGMENTERS = ("unit", "sentence", "fixed", "surprise", "attention")
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,15 @@ class Manifest:
         windows: Items in one forward pass at level 1 (tokens), 2 (nodes), ...
         mask_mode: `window` or `strict`.
         output_mode: `residual`, `mean` or `paper`.
-        segmenter: `unit`, `sentence`, `fixed`, `surprise` or `attention`.
+        segmenter: `unit`, `sentence`, `fixed`, `surprise`, `attention`, or the name of the user's
+            own.
         scoring_layer: Layer whose attention keys are stored.
         embedding_width: D.
         key_width: Numbers in one stored key.
         adapter: Where the adapter is, if not beside the base model.
         dtype: Of stored embeddings and keys: `bfloat16` or `float16`.
         format_version: Of the file.
-        max_bytes: Most bytes of the file; `None` when it may grow as it likes.
+        max_bytes: The file grows to at most so many; `None` when it may grow as it likes.
     """
 
     base_model: str
@@ -73,11 +72,9 @@ class Manifest:
         for name, value, allowed in (
             ("mask", self.mask_mode, MASK_MODES),
             ("output", self.output_mode, OUTPUT_MODES),
-            ("segmenter", self.segmenter, SEGMENTERS),
             ("dtype", self.dtype, ("bfloat16", "float16")),
         ):
-            if value not in allowed:
-                raise ConfigError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}")
+            require_choice(name, value, *allowed)
 
     @property
     def num_levels(self) -> int:

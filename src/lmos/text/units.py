@@ -60,7 +60,7 @@ def iter_units(text: str, max_bytes: int, *, is_inside: bool = False) -> Iterato
 
     Args:
         text: Any.
-        max_bytes: Most bytes of a unit, in UTF-8, unless one character has more.
+        max_bytes: A unit has at most so many, in UTF-8, unless one character has more.
         is_inside: Whether the text may begin in the middle of a sentence.
     """
     start = 0
@@ -105,7 +105,7 @@ class _Cutter:
 
     Args:
         text: From the unit's start on, one character more than it may have, if there are so many.
-        reach: Most characters that it may have.
+        reach: It has at most so many characters.
         is_inside: Whether it may begin in the middle of a sentence.
     """
 

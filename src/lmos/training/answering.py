@@ -15,10 +15,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lmos.model.base import BaseModel
-from lmos.model.prompts import UNKNOWN_ANSWER, answer_text, question_after, question_before
-from lmos.training.config import CompressionConfig
+from lmos.model.formats import ReadPassage
+from lmos.model.prompts import UNKNOWN_ANSWER
 from lmos.training.contexts import Context, GoldQuestion
-from lmos.training.routing import Asked, LevelNodes
+from lmos.training.losses import CompressionConfig
+from lmos.training.routing import LevelNodes, NumberedQuestion
 from lmos.training.rows import Row, read_rows
 
 _MAX_GOLDS = 12
@@ -54,7 +55,7 @@ class Answering:
         contexts: Sequence[Context],
         vectors_QRK: Tensor,
         leaves: LevelNodes,
-        asked: Sequence[Asked],
+        asked: Sequence[NumberedQuestion],
     ) -> tuple[Tensor, dict[str, float]]:
         """Read what the model's own scores bring up, with the gold passage or without it."""
         answerable = [index for index, (_, question) in enumerate(asked) if question.answer]
@@ -115,28 +116,48 @@ class Answering:
         question: GoldQuestion,
         pieces: Sequence[_Piece],
     ) -> Row:
-        """The question, the pieces in their order, the question again, the answer."""
+        """The pieces in their order and the question as the reader is asked it, and the answer."""
+        prompt = self._model.format
+        read = self._passages(contexts, leaves, pieces)
+        passages = [passage for passage in read if passage is not None]
+        texts = iter(prompt.passage_ids(passages) if passages or not pieces else [])
         row = Row()
-        row.add_text(self._model, question_before(question.question), is_target=False)
+        row.add_ids(prompt.head_ids(question.question), is_target=False)
+        for piece, passage in zip(pieces, read, strict=True):
+            if passage is not None:
+                row.add_ids(next(texts), is_target=False)
+                continue
+            embedding_D = leaves.embeddings_ND[piece.index]
+            # A wrong passage must not change so as to be of use to the answer.
+            embedding_D = embedding_D if piece.is_gold else embedding_D.detach()
+            row.add_embedding(embedding_D + self._model.adapter.level_LD[1])
+        for ids in texts:
+            row.add_ids(ids, is_target=False)
+        row.add_ids(prompt.tail_ids(question.question), is_target=False)
+        row.add_ids(prompt.answer_ids(question.answer or UNKNOWN_ANSWER), is_target=True)
+        row.end(self._model)
+        return row
+
+    def _passages(
+        self, contexts: Sequence[Context], leaves: LevelNodes, pieces: Sequence[_Piece]
+    ) -> list[ReadPassage | None]:
+        """The text of each piece; `None` for those that are read as embeddings.
+
+        What an earlier piece has said already is not said again.
+        """
         read_until: dict[int, int] = {}
+        passages: list[ReadPassage | None] = []
         for piece in pieces:
             if piece.is_embedding:
-                embedding_D = leaves.embeddings_ND[piece.index]
-                # A wrong passage shall not change so as to be of use to the answer.
-                embedding_D = embedding_D if piece.is_gold else embedding_D.detach()
-                row.add_embedding(embedding_D + self._model.adapter.level_LD[1])
+                passages.append(None)
                 continue
             number = int(leaves.context_N[piece.index])
             span = leaves.sentences(contexts[number], piece.index, piece.reach)
             start = max(span.start, read_until.get(number, 0))
-            if start < span.stop:
-                read_until[number] = span.stop
-                text = contexts[number].text.encode()[start : span.stop].decode(errors="ignore")
-                row.add_text(self._model, " ".join(text.split()) + "\n", is_target=False)
-        row.add_text(self._model, question_after(question.question), is_target=False)
-        row.add_text(self._model, answer_text(question.answer or UNKNOWN_ANSWER), is_target=True)
-        row.end(self._model)
-        return row
+            read_until[number] = max(span.stop, start)
+            text = contexts[number].text.encode()[start : span.stop].decode(errors="ignore")
+            passages.append(ReadPassage(" ".join(text.split()), source=f"text {number + 1}"))
+        return passages
 
 
 def choose_leaves(

@@ -18,6 +18,7 @@ from lmos.errors import ConfigError, DataError
 from lmos.model.base import BaseModel
 from lmos.model.confidence import Calibration, Evidence
 from lmos.session import Session, make_manifest
+from lmos.settings import CALIBRATION_TEXTS, FALSE_SHARE
 from lmos.store.memory import MemoryStore
 from lmos.text.content import is_same
 from lmos.training.unanswerable import HalfAnsweredSampler
@@ -36,15 +37,16 @@ class CalibrationConfig:
         num_questions: Asked of each, about half of them without an answer.
         min_chars: Length of the shortest text.
         max_chars: Of the longest.
-        false_share: Most questions without an answer that may pass as found; sets the threshold.
+        false_share: At most this share of the questions without an answer passes as found; sets
+            the threshold.
         seed: Of texts and questions.
     """
 
-    num_texts: int = 40
+    num_texts: int = CALIBRATION_TEXTS
     num_questions: int = 24
     min_chars: int = 2_000
     max_chars: int = 200_000
-    false_share: float = 0.04
+    false_share: float = FALSE_SHARE
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -11,8 +11,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lmos.model.prompts import answer_through
 from lmos.nodes import Span
+from lmos.settings import PASSAGE_SHARE
 from lmos.training.classification import make_episode
 from lmos.training.corpus import PassageSampler
 from lmos.training.facts import Fact, make_facts, make_update
@@ -42,7 +42,7 @@ class GoldQuestion:
 
     Attributes:
         question: As a user would ask it.
-        answer: As it shall be said; `None` when only the places are known.
+        answer: As the model is taught to say it; `None` when only the places are known.
         golds: Bytes of the context, in order; all are needed.
     """
 
@@ -161,7 +161,7 @@ class ContextSampler(AbstractSampler):
         self,
         passages: PassageSampler,
         questions: Sequence[PassageQuestion],
-        passage_share: float = 0.4,
+        passage_share: float = PASSAGE_SHARE,
     ) -> None:
         self._passages = passages
         self._words = WordBank(held_out=False, wild=passages.words())
@@ -184,9 +184,7 @@ class ContextSampler(AbstractSampler):
         hidden: list[Hidden] = []
         if rng.random() < _STORY_SHARE:
             story = make_story(rng, self._words, rng.randint(3, 20), num_questions // 2)
-            asked = [
-                (q.question, answer_through(q.steps, q.answer), q.relevant) for q in story.questions
-            ]
+            asked = [(q.question, q.answer, q.relevant) for q in story.questions]
             hidden.append(Hidden(story.sentences, tuple(asked)))
         if rng.random() < _EPISODE_SHARE:
             episode = make_episode(rng, self._words)

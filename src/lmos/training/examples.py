@@ -31,7 +31,7 @@ class Example:
     Attributes:
         context: The passages.
         question: As a user would ask it.
-        answer: What the model shall say.
+        answer: What the model is taught to say.
         gold: Indices of the passages that are needed, ascending.
         place: File and line, for messages.
     """

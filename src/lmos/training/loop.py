@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from lmos.errors import ConfigError, DataError
+from lmos.settings import CHECKPOINT_EVERY, Rates
 from lmos.training.checkpoint import load_checkpoint, save_checkpoint
-from lmos.training.optimizers import Rates, make_optimizers, schedule, set_rates
+from lmos.training.optimizers import make_optimizers, schedule, set_rates
 from lmos.training.processes import Processes, mean_metrics
 
 METRICS_FILE = "metrics.jsonl"
@@ -47,7 +48,7 @@ class LoopConfig:
     warmup_steps: int = 50
     batches: int = 1
     max_grad_norm: float = 1.0
-    checkpoint_every: int = 200
+    checkpoint_every: int = CHECKPOINT_EVERY
     log_every: int = 10
     seed: int = 0
     bf16: bool = True

@@ -8,40 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from lmos.errors import ConfigError
+from lmos.settings import Rates
 
 _IN_A_LAYER = re.compile(r"\.\d+\.")
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Peak learning rates.
-
-    Attributes:
-        learning_rate: For norms, biases and scalars, in units of their own root mean square at
-            the start where that is not zero.
-        embedding_learning_rate: For embeddings, in the same units; one that starts at zero takes
-            the size of the token embeddings.
-        matrix_learning_rate: For the hidden matrices, which Muon updates.
-        lora_learning_rate: For LoRA weights, as it is: they start at zero.
-        weight_decay: Decoupled, on hidden matrices only.
-    """
-
-    learning_rate: float = 3e-3
-    embedding_learning_rate: float = 0.03
-    matrix_learning_rate: float = 2e-2
-    lora_learning_rate: float = 2e-4
-    weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not 0 <= value < float("inf"):
-                raise ConfigError(f"{name}: expected a number ≥ 0, got {value}")
 
 
 def schedule(step: int, num_steps: int, warmup_steps: int) -> float:

@@ -19,7 +19,7 @@ from lmos.store import SourcePatch
 from lmos.training.contexts import Context, GoldQuestion
 from lmos.tree.excerpts import cut_excerpt
 
-Asked = tuple[int, GoldQuestion]
+NumberedQuestion = tuple[int, GoldQuestion]
 """The number of a context of the step, and a question about it."""
 
 
@@ -85,7 +85,7 @@ class Routing:
         self,
         vectors_QRK: Tensor,
         levels: Sequence[LevelNodes],
-        asked: Sequence[Asked],
+        asked: Sequence[NumberedQuestion],
     ) -> tuple[Tensor, dict[str, float]]:
         """The mean over levels, and how often the best node of each is gold."""
         losses, metrics = [], {}

@@ -1,4 +1,4 @@
-"""Rows: sequences of tokens and embeddings that a model reads, and what of them it shall say.
+"""Rows: sequences of tokens and embeddings that a model reads, and what of them it learns to say.
 
 Knows the model and its inputs. Does not know where they come from.
 """
@@ -40,10 +40,6 @@ class Row:
         """Tokens, to be read or also to be said."""
         self.parts.append(list(ids))
         self.targets.extend(ids if is_target else [IGNORE] * len(ids))
-
-    def add_text(self, model: BaseModel, text: str, *, is_target: bool) -> None:
-        """Text, to be read or also to be said."""
-        self.add_ids(model.encode(text).ids, is_target=is_target)
 
     def end(self, model: BaseModel) -> None:
         """The end of what is to be said, if the model has a token for it."""

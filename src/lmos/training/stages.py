@@ -12,10 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from lmos.errors import ConfigError
-from lmos.training.config import CompressionConfig
-from lmos.training.settings import require_options
+from lmos.training.losses import CompressionConfig
 
 _MEMORY = 0.9
+_KINDS = {
+    str: "text",
+    float: "a number",
+    int: "a whole number",
+    dict: "an object",
+    bool: "a truth",
+    list: "a list",
+}
 
 
 @dataclass(frozen=True)
@@ -26,8 +33,9 @@ class Stage:
         name: For people.
         share: Of the steps, relative to the other stages.
         objective: Weights and sizes of the losses.
-        until: Metrics and what their running mean shall pass: the stage ends when all have, and the
-            steps that it leaves go to the stages after it. Empty: it lasts for its share.
+        until: Metrics and the value that the running mean of each must pass: the stage ends when
+            all have, and the steps that it leaves go to those after it. Empty: it lasts for its
+            share.
     """
 
     name: str
@@ -62,7 +70,6 @@ DEFAULT_STAGES = (
             distractors=3,
             answer_weight=1.0,
             reconstructions=8,
-            base_weight=1.5,
             embedding_share=0.1,
             on_policy_share=0.25,
         ),
@@ -165,14 +172,30 @@ def stages_from_json(values: Any, place: str) -> tuple[Stage, ...]:
 
 
 def _stage(value: Any, place: str) -> Stage:
-    options = require_options(
+    options = _require_options(
         value, {"name": str, "share": float, "objective": dict, "until": dict}, place
     )
     if "name" not in options:
         raise ConfigError(f"{place}: expected a name")
     until = options.get("until", {})
-    require_options(until, dict.fromkeys(until, float), f"{place}, until")
+    _require_options(until, dict.fromkeys(until, float), f"{place}, until")
     defaults = CompressionConfig()
     kinds = {entry.name: type(getattr(defaults, entry.name)) for entry in fields(defaults)}
-    losses = require_options(options.pop("objective", {}), kinds, f"{place}, objective")
+    losses = _require_options(options.pop("objective", {}), kinds, f"{place}, objective")
     return Stage(**options, objective=CompressionConfig(**losses))
+
+
+def _require_options(value: Any, kinds: Mapping[str, type], place: str) -> dict[str, Any]:
+    """An object whose keys are known and whose values are of their kind."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"{place}: expected an object, got {value!r}")
+    for name, entry in value.items():
+        if name not in kinds:
+            raise ConfigError(f"{place}: expected one of {', '.join(sorted(kinds))}, got {name!r}")
+        kind = kinds[name]
+        is_number = isinstance(entry, int) and not isinstance(entry, bool)
+        if not (isinstance(entry, kind) or (kind is float and is_number)) or (
+            kind is int and not is_number
+        ):
+            raise ConfigError(f"{place}: {name}: expected {_KINDS[kind]}, got {entry!r}")
+    return dict(value)

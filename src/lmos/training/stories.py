@@ -46,14 +46,11 @@ class StoryQuestion:
         answer: One word of the story.
         relevant: Indices of the sentences about what the question needs; those that later ones
             outdate are among them.
-        steps: What leads to the answer where no sentence names both it and what is asked for: who
-            had the thing.
     """
 
     question: str
     answer: str
     relevant: tuple[int, ...]
-    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,25 +125,18 @@ def _distinct(rng: random.Random, words: WordBank, kind: str, count: int) -> lis
 
 @dataclass
 class _Thing:
-    """What became of one object: who holds it, where it was, which sentences say so.
-
-    `carriers` are those who brought it to each of its places, `carrier` had it last.
-    """
+    """What became of one object: who holds it, where it was, which sentences say so."""
 
     holder: str | None = None
     places: list[str] = field(default_factory=list)
-    carriers: list[str] = field(default_factory=list)
-    carrier: str | None = None
     told: list[int] = field(default_factory=list)
     holders: set[str] = field(default_factory=set)
     gift: tuple[str, str] | None = None
     gifts: set[tuple[str, str]] = field(default_factory=set)
 
-    def is_at(self, place: str, carrier: str) -> None:
-        self.carrier = carrier
+    def is_at(self, place: str) -> None:
         if not self.places or self.places[-1] != place:
             self.places.append(place)
-            self.carriers.append(carrier)
 
 
 class _World:
@@ -214,7 +204,7 @@ class _World:
         self._at[person] = room
         self._tell(self._rng.choice(_MOVES).format(person, room), person)
         for name in held:
-            self._things[name].is_at(room, person)
+            self._things[name].is_at(room)
 
     def _act(self, person: str, name: str, forms: tuple[str, ...], holder: str | None) -> None:
         thing = self._things[name]
@@ -222,7 +212,7 @@ class _World:
         thing.told.append(self._tell(self._rng.choice(forms).format(person, name) + ending, person))
         thing.holder = holder
         thing.holders.add(person)
-        thing.is_at(self._at[person], person)
+        thing.is_at(self._at[person])
 
     def _give(self, giver: str, name: str) -> None:
         near = [
@@ -238,7 +228,6 @@ class _World:
         thing.told.append(self._tell(sentence, giver, taker))
         thing.holder, thing.gift = taker, (giver, taker)
         thing.gifts.add(thing.gift)
-        thing.carrier = taker
         thing.holders.add(taker)
 
     def ask(self) -> StoryQuestion | None:
@@ -273,9 +262,7 @@ class _World:
             return None
         name, thing = self._rng.choice(known)
         question = self._rng.choice(("Where is the {}?", "In which place is the {}?"))
-        assert thing.carrier is not None
-        steps = (thing.carrier,)
-        return _asked(question.format(name), thing.places[-1], self._carried(thing), steps)
+        return _asked(question.format(name), thing.places[-1], self._carried(thing))
 
     def _where_was_thing(self) -> StoryQuestion | None:
         known = [(name, thing) for name, thing in self._things.items() if len(thing.places) > 1]
@@ -285,8 +272,7 @@ class _World:
         later = self._rng.choice(sorted(set(thing.places[1:])))
         last = max(i for i, place in enumerate(thing.places) if place == later and i)
         question = f"Where was the {name} before the {later}?"
-        steps = (thing.carriers[last],)
-        return _asked(question, thing.places[last - 1], self._carried(thing), steps)
+        return _asked(question, thing.places[last - 1], self._carried(thing))
 
     def _gift(self) -> StoryQuestion | None:
         given = [(name, thing) for name, thing in self._things.items() if thing.gift]
@@ -310,7 +296,5 @@ class _World:
         return _asked(question, answer, set(thing.told))
 
 
-def _asked(
-    question: str, answer: str, relevant: set[int], steps: tuple[str, ...] = ()
-) -> StoryQuestion:
-    return StoryQuestion(question, answer, tuple(sorted(relevant)), steps)
+def _asked(question: str, answer: str, relevant: set[int]) -> StoryQuestion:
+    return StoryQuestion(question, answer, tuple(sorted(relevant)))

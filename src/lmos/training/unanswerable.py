@@ -27,7 +27,7 @@ _SHORT_WORD = 3
 
 
 @dataclass(frozen=True)
-class Asked:
+class PosedQuestion:
     """A question and its answer; `None` if the text does not hold one."""
 
     question: str
@@ -39,7 +39,7 @@ class HalfAnswered:
     """A text and what is asked of it."""
 
     text: str
-    asked: tuple[Asked, ...]
+    asked: tuple[PosedQuestion, ...]
 
 
 class HalfAnsweredSampler:
@@ -88,9 +88,9 @@ class HalfAnsweredSampler:
                 half[-1] = self._episode(rng)
         text = hide(rng, self._passages.sample(rng, num_chars), told + near).text
         groups = [" ".join(group.sentences) for group in told + near]
-        asked = [Asked(question, answer) for question, answer in _pairs(told)]
+        asked = [PosedQuestion(question, answer) for question, answer in _pairs(told)]
         asked += [
-            Asked(question, None)
+            PosedQuestion(question, None)
             for question, _ in _pairs(untold)
             if not any(_is_about(group, question) for group in groups)
         ]
@@ -121,7 +121,7 @@ class HalfAnsweredSampler:
         told_texts = {passage.passage for passage in told}
         kept_back = [passage for passage in kept_back if passage.passage not in told_texts]
         asked = [
-            Asked(question, answer if passages is told else None)
+            PosedQuestion(question, answer if passages is told else None)
             for passages in (told, kept_back)
             for question, answer in _some_pairs(rng, passages, num_questions // 2)
         ]

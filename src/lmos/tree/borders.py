@@ -36,7 +36,7 @@ def score_borders(model: BaseModel, config: SegmentConfig, token_ids: Sequence[i
 
 
 def _no_autocast(device_type: str) -> AbstractContextManager[object]:
-    """Spans in training shall be those of later use, whatever the training casts."""
+    """Keep spans in training those of later use, whatever the training casts."""
     if not torch.amp.is_autocast_available(device_type):
         return nullcontext()
     return torch.autocast(device_type, enabled=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import torch
@@ -21,7 +21,14 @@ from lmos.store import AbstractStore, LevelPatch, Manifest, SourcePatch, WindowR
 from lmos.tree.borders import score_borders
 from lmos.tree.levels import LevelCompressor
 from lmos.tree.reuse import WindowNodes, known_windows
-from lmos.tree.segments import SegmentConfig, Window, WindowContent, iter_windows
+from lmos.tree.segments import (
+    AbstractSegmenter,
+    SegmentConfig,
+    Window,
+    WindowContent,
+    iter_windows,
+    segments_of,
+)
 
 _T = TypeVar("_T")
 
@@ -44,7 +51,7 @@ class _Level:
 
 @dataclass(frozen=True)
 class SourceText:
-    """The whole text that a source shall have from now on, UTF-8."""
+    """The whole text that a source is to have from now on, UTF-8."""
 
     name: str
     text: bytes
@@ -71,14 +78,26 @@ class TreeBuilder:
         model: Base model and adapter.
         manifest: Ratios, windows and modes.
         batch_items: Items (tokens or nodes) in one forward pass; bounds the memory used.
+        segmenter: The user's own, if the store was made with one.
     """
 
-    def __init__(self, model: BaseModel, manifest: Manifest, batch_items: int = 8192) -> None:
+    def __init__(
+        self,
+        model: BaseModel,
+        manifest: Manifest,
+        batch_items: int = 8192,
+        segmenter: AbstractSegmenter | None = None,
+    ) -> None:
         self._model = model
         self._manifest = manifest
         self._batch_items = batch_items
+        self._segmenter = segmenter
         self._compressor = LevelCompressor(model, manifest)
-        self._segments = SegmentConfig(manifest.windows[0], manifest.ratios[0], manifest.segmenter)
+
+    @cached_property
+    def _segments(self) -> SegmentConfig:
+        """Asked when there is something to cut: without the segmenter a store can still be read."""
+        return segments_of(self._manifest, self._segmenter)
 
     def build(
         self,

@@ -19,7 +19,7 @@ MAX_QUERY_LEN = 256
 
 
 def query_room(model: BaseModel) -> int:
-    """Most tokens of a question.
+    """A question has at most so many tokens.
 
     Its last token stands just before this position, so that the retrieval tokens, and the nodes
     that they are compared with, always stand at it.

@@ -22,7 +22,7 @@ from lmos.store import AbstractStore, Manifest, WindowRecord
 from lmos.tree.borders import score_borders
 from lmos.tree.levels import LevelCompressor
 from lmos.tree.reuse import WindowNodes
-from lmos.tree.segments import SegmentConfig, iter_windows
+from lmos.tree.segments import AbstractSegmenter, iter_windows, segments_of
 
 TOLERANCE = 0.02
 """Largest distance of a vector from what it should be, as a share of its length.
@@ -38,16 +38,17 @@ class Rechecker:
     Args:
         model: The one that wrote the store.
         store: Read as one commit left it.
+        segmenter: The user's own, if the store was made with one.
     """
 
-    def __init__(self, model: BaseModel, store: AbstractStore) -> None:
+    def __init__(
+        self, model: BaseModel, store: AbstractStore, segmenter: AbstractSegmenter | None = None
+    ) -> None:
         self._model = model
         self._store = store
         self._manifest: Manifest = store.manifest
         self._compressor = LevelCompressor(model, self._manifest)
-        self._segments = SegmentConfig(
-            self._manifest.windows[0], self._manifest.ratios[0], self._manifest.segmenter
-        )
+        self._segments = segments_of(self._manifest, segmenter)
 
     @torch.no_grad()
     def find_faults(self, num_places: int, seed: int = 0) -> list[str]:

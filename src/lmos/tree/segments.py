@@ -7,6 +7,7 @@ as functions; knows neither models nor disks.
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,14 +16,14 @@ from itertools import pairwise
 from lmos.errors import ConfigError
 from lmos.model.tokens import Tokens
 from lmos.nodes import Span
+from lmos.settings import DEFAULT_WINDOW, SEGMENTERS, require_choice
+from lmos.store import Manifest
 from lmos.text.normal import see
 from lmos.text.plainunits import find_plain_stop
 from lmos.text.units import Unit, find_unit, may_join
 from lmos.text.units import iter_units as iter_units
 
 _MAX_CHAR_BYTES = 4
-
-SEGMENTERS = ("unit", "sentence", "fixed", "surprise", "attention")
 
 Encode = Callable[[str], Tokens]
 ScoreBorders = Callable[[Sequence[int]], Sequence[float]]
@@ -31,34 +32,58 @@ WindowContent = tuple[tuple[int, ...], tuple[Span, ...]]
 """The tokens of a window and the spans among them; windows with the same have the same nodes."""
 
 
+class AbstractSegmenter(abc.ABC):
+    """Where the units of a text end. Short ones share a span, long ones are divided.
+
+    Attributes:
+        name: What the store's manifest calls it; the store is opened with the same one again.
+    """
+
+    name: str
+
+    @abc.abstractmethod
+    def find_stop(self, text: str, start: int, limit: int) -> int:
+        """The end of the unit that begins at a character, at most `limit` characters on.
+
+        It must follow from `text[start : start + limit]` alone, so that text that is added in
+        pieces is cut as text that is added at once.
+
+        Args:
+            text: From somewhere before the unit to somewhere behind it.
+            start: Its first character.
+            limit: Its greatest length.
+
+        Returns:
+            A place after `start`; the unit is `text[start:stop]`.
+        """
+
+
 @dataclass(frozen=True)
 class SegmentConfig:
     """How text is cut.
 
     Attributes:
-        window: Most tokens in a window.
+        window: A window has at most so many tokens.
         ratio: Tokens in a span: exactly (`fixed`, the last of a window may be shorter) or about
             (at most one and a half times as many, and at least three quarters as many in any two
             neighbours of a window that may be joined).
         segmenter: `unit` keeps sentences, items, rows and turns whole where their length allows,
             what stands under different headings apart, and reads text in its normal form;
             `sentence` keeps what ends like a sentence whole; `fixed` does not look; `surprise` and
-            `attention` begin spans where the model says, see `borders`.
+            `attention` begin spans where the model says, see `borders`. Or one of your own.
     """
 
-    window: int = 256
+    window: int = DEFAULT_WINDOW
     ratio: int = 16
-    segmenter: str = "unit"
+    segmenter: str | AbstractSegmenter = SEGMENTERS[0]
 
     def __post_init__(self) -> None:
         if not 2 <= self.ratio <= self.window:
             raise ConfigError(
                 f"expected 2 ≤ ratio ≤ window, got ratio {self.ratio} and window {self.window}"
             )
-        if self.segmenter not in SEGMENTERS:
-            raise ConfigError(
-                f"segmenter: expected {' or '.join(SEGMENTERS)}, got {self.segmenter!r}"
-            )
+        if isinstance(self.segmenter, str):
+            require_choice("segmenter", self.segmenter, *SEGMENTERS)
 
     @property
     def look_ahead_bytes(self) -> int:
@@ -67,6 +92,44 @@ class SegmentConfig:
         What changes further on leaves the window as it is.
         """
         return self.window + 2 * _MAX_CHAR_BYTES
+
+
+def name_of(segmenter: str | AbstractSegmenter) -> str:
+    """What a manifest calls a segmenter.
+
+    Raises:
+        ConfigError: There is none of that name, or one of the user's own has a name of lmos'.
+    """
+    if isinstance(segmenter, str):
+        require_choice("segmenter", segmenter, *SEGMENTERS)
+        return segmenter
+    if segmenter.name in SEGMENTERS or not segmenter.name.isidentifier():
+        raise ConfigError(
+            f"segmenter: expected a name of its own, a word in letters, got {segmenter.name!r}"
+        )
+    return segmenter.name
+
+
+def segments_of(manifest: Manifest, segmenter: AbstractSegmenter | None) -> SegmentConfig:
+    """How the text of a store is cut.
+
+    Args:
+        manifest: Of the store.
+        segmenter: The user's own, if the store was made with one.
+
+    Raises:
+        ConfigError: The store was made with another one.
+    """
+    window, ratio, name = manifest.windows[0], manifest.ratios[0], manifest.segmenter
+    if segmenter is not None and segmenter.name == name:
+        return SegmentConfig(window, ratio, segmenter)
+    if segmenter is None and name in SEGMENTERS:
+        return SegmentConfig(window, ratio, name)
+    given = "none" if segmenter is None else repr(segmenter.name)
+    raise ConfigError(
+        f"segmenter: the store was cut by {name!r}, got {given}; open it in Python with the "
+        "segmenter that it was made with: Session.open(path, segmenter=...)"
+    )
 
 
 @dataclass(frozen=True)
@@ -170,7 +233,7 @@ def _iter_parts(text: str, encode: Encode, config: SegmentConfig) -> Iterator[_P
     read = partial(_encode_seen, encode) if is_by_units else encode
     while start < len(text):
         unit = find_unit(text, start, window) if is_by_units else None
-        stop = unit.stop if unit else find_plain_stop(text, start, window)
+        stop = unit.stop if unit else _find_stop(text, start, config)
         is_final = is_final and stop < len(text)
         tokens = read(text[start:stop])
         while len(tokens) > window:
@@ -183,6 +246,20 @@ def _iter_parts(text: str, encode: Encode, config: SegmentConfig) -> Iterator[_P
             tokens = read(text[start:stop])
         yield _Part(text[start:stop], tokens, unit, is_final)
         start = stop
+
+
+def _find_stop(text: str, start: int, config: SegmentConfig) -> int:
+    """The end of a unit for segmenters that look no deeper."""
+    if isinstance(config.segmenter, str):
+        return find_plain_stop(text, start, config.window)
+    stop = config.segmenter.find_stop(text, start, config.window)
+    last = min(start + config.window, len(text))
+    if not start < stop <= last:
+        raise ConfigError(
+            f"segmenter {config.segmenter.name}: expected a unit from {start} to end at "
+            f"{start + 1} to {last}, got {stop}"
+        )
+    return stop
 
 
 def _encode_seen(encode: Encode, text: str) -> Tokens:
@@ -204,7 +281,7 @@ def _divide(
     ids: list[int], parts: list[_Part], config: SegmentConfig, score_borders: ScoreBorders | None
 ) -> list[Span]:
     """The spans of a window; they follow from its own tokens and nothing else."""
-    if config.segmenter in ("unit", "sentence"):
+    if config.segmenter in ("unit", "sentence") or isinstance(config.segmenter, AbstractSegmenter):
         lengths = [len(part.tokens) for part in parts]
         joins = [before.may_join(part) for before, part in pairwise(parts)]
         return sentence_spans(lengths, config.ratio, joins)

@@ -17,6 +17,7 @@ from lmos.errors import StoreMismatch
 from lmos.model.base import BaseModel
 from lmos.nodes import Source
 from lmos.session import make_manifest
+from lmos.settings import Compression
 from lmos.store import AbstractStore, Manifest
 from lmos.store.drafts import draft_path
 from lmos.store.sqlite import SQLiteStore
@@ -36,8 +37,7 @@ def reencoded_manifest(model: BaseModel, manifest: Manifest) -> Manifest:
         model,
         manifest.ratios,
         window=manifest.windows[0],
-        mask_mode=manifest.mask_mode,
-        output_mode=manifest.output_mode,
+        compression=Compression(manifest.mask_mode, manifest.output_mode),
         segmenter=manifest.segmenter,
     )
     return replace(made, max_bytes=manifest.max_bytes)

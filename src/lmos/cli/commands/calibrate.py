@@ -11,37 +11,40 @@ from lmos.cli.options import ModelChoice, json_option
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import print_json, progress_bar, results
 from lmos.cli.show.trainings import data_options
+from lmos.settings import CALIBRATION_TEXTS, FALSE_SHARE
 
 
 @click.command(cls=HelpfulCommand, short_help="Fit how sure a model may be of its answers.")
 @click.argument("model")
 @data_options
 @click.option(
-    "--adapter", metavar="FOLDER", help="The folder of the adapter, if it is not beside the model."
+    "--adapter",
+    metavar="FOLDER",
+    help="Take the adapter from this folder, if it is not beside the model.",
 )
 @click.option(
     "--trust-remote-code", is_flag=True, help="Run Python code that comes with the model."
 )
 @click.option(
     "--texts",
-    default=40,
+    default=CALIBRATION_TEXTS,
     show_default=True,
     metavar="N",
-    help="Number of texts; the model is asked 24 questions about each.",
+    help="Ask the model about N texts, 24 questions about each.",
 )
 @click.option(
     "--false-share",
-    default=0.04,
+    default=FALSE_SHARE,
     show_default=True,
     metavar="X",
-    help="At most this share of the questions without an answer may be answered.",
+    help="Let at most this share of the questions without an answer pass as answered.",
 )
 @click.option(
     "--seed",
     default=0,
     show_default=True,
     metavar="N",
-    help="The same seed gives the same texts and questions.",
+    help="Draw texts and questions from this seed; the same one draws the same.",
 )
 @json_option
 def calibrate(
@@ -58,7 +61,7 @@ def calibrate(
 
     \b
     Example:
-      lmos calibrate runs/small/model --data texts/
+      lmos calibrate runs/mine/model --data texts/
 
     Asks it about texts that training left out, half of the questions without an answer there, and
     writes lmos_calibration.json beside the adapter. Weights stay as they are, and so do stores.

@@ -30,7 +30,7 @@ from lmos.errors import LmosError
     default="chat",
     show_default=True,
     metavar="NAME",
-    help="The source that what you tell is added to.",
+    help="Add what you tell to this source.",
 )
 @answer_options
 @retrieval_options

@@ -11,6 +11,11 @@ from lmos.cli.options import ModelChoice, model_options, store_argument
 from lmos.cli.show.helping import HelpfulCommand, option
 from lmos.cli.show.output import note
 from lmos.model.released import DEFAULT_MODEL
+from lmos.settings import (
+    DEFAULT_RATIOS,
+    DEFAULT_WINDOW,
+    SEGMENTERS,
+)
 
 
 @click.command(cls=HelpfulCommand, short_help="Make an empty store.")
@@ -19,53 +24,36 @@ from lmos.model.released import DEFAULT_MODEL
     "--ratio",
     "ratios",
     type=parameters.ratio_list,
-    default="32,4,4",
+    default=",".join(map(str, DEFAULT_RATIOS)),
     show_default=True,
     metavar="K1,K2,...",
-    help="Tokens per embedding at level 1, then embeddings per embedding of the level above.",
+    help="An embedding of level 1 stands for K1 tokens, one of level 2 for K2 of level 1, and "
+    "so on.",
 )
 @option(
     "--window",
     is_rare=True,
     type=int,
-    default=256,
+    default=DEFAULT_WINDOW,
     show_default=True,
     metavar="N",
-    help="Number of tokens that are read at once.",
-)
-@option(
-    "--mask",
-    is_rare=True,
-    type=click.Choice(["window", "strict"]),
-    default="window",
-    show_default=True,
-    help="What a token may see: what came before it in the window, or in its own span only.",
-)
-@option(
-    "--output",
-    is_rare=True,
-    type=click.Choice(["residual", "mean", "paper"]),
-    default="residual",
-    show_default=True,
-    help="An embedding: means of the span plus the compression token's state, or either alone.",
+    help="The model reads N tokens at once.",
 )
 @option(
     "--segmenter",
     is_rare=True,
-    type=click.Choice(["unit", "sentence", "fixed", "surprise", "attention"]),
-    default="unit",
+    type=click.Choice(SEGMENTERS),
+    default=SEGMENTERS[0],
     show_default=True,
-    help="Where spans begin: at sentences, items, rows and turns if they fit, at what ends like a "
-    "sentence, every K1 tokens, at the tokens that the model expects least, or after those that "
-    "it looks back at most; the last two read text twice.",
+    help="unit begins spans at sentences, items, rows and turns if they fit, sentence at what ends "
+    "like a sentence, fixed every K1 tokens, surprise at the tokens that the model expects least, "
+    "attention after those that it looks back at most. The last two read the text twice.",
 )
 @model_options
 def new(
     store: Path,
     ratios: tuple[int, ...],
     window: int,
-    mask: str,
-    output: str,
     segmenter: str,
     model: ModelChoice,
 ) -> None:
@@ -92,8 +80,6 @@ def new(
         base_model,
         ratios,
         window=window,
-        mask_mode=mask,
-        output_mode=output,
         segmenter=segmenter,
     )
     SQLiteStore.create(store, manifest).close()

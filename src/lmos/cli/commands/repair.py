@@ -29,8 +29,8 @@ def repair(store: Path, forget_lost: bool, wait: float, model: ModelChoice, as_j
 
     A repaired store grows beside the damaged one, as STORE-repair, and takes its place at once
     when it is complete and without a fault; until then STORE is as it was. Sources whose text is
-    damaged cannot be made again: they are named and nothing is changed, unless they shall be
-    forgotten.
+    damaged cannot be made again: they are named and nothing is changed, unless --forget-lost is
+    given.
 
     Exit status: 0 when STORE is whole, 1 when it is not.
     """

@@ -9,6 +9,7 @@ import click
 
 from lmos.cli.show.helping import HelpfulCommand, option
 from lmos.cli.show.trainings import data_options, rate_options, run_options, training_bar
+from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE, Rates
 
 
 @click.command(cls=HelpfulCommand, short_help="Teach a model to compress and retrieve.")
@@ -16,7 +17,8 @@ from lmos.cli.show.trainings import data_options, rate_options, run_options, tra
     "--base",
     required=True,
     metavar="MODEL",
-    help="A shipped model, a folder, or a name on the Hugging Face Hub.",
+    help="Train this model: smollm2-135m-instruct, a folder, a GGUF file, or a name on the Hugging "
+    "Face Hub.",
 )
 @data_options
 @run_options
@@ -29,22 +31,22 @@ from lmos.cli.show.trainings import data_options, rate_options, run_options, tra
 @click.option(
     "--full",
     is_flag=True,
-    help="Train all weights; the default for models of at most 100 million parameters, larger ones "
-    "get --lora-rank 16.",
+    help="Train all weights. That is the default for models of at most 100 million parameters; "
+    "larger ones get --lora-rank 16.",
 )
 @click.option(
     "--stages",
     default="warm-up,routing,reading",
     show_default=True,
     metavar="NAMES|FILE",
-    help="The stages to go through, or a JSON file with stages of your own.",
+    help="Go through these stages, or through those of your own in a JSON file.",
 )
 @click.option(
     "--steps",
     default=400,
     show_default=True,
     metavar="N",
-    help="Number of steps in all stages together.",
+    help="Take N steps in all stages together.",
 )
 @option(
     "--batches",
@@ -52,48 +54,43 @@ from lmos.cli.show.trainings import data_options, rate_options, run_options, tra
     default=1,
     show_default=True,
     metavar="N",
-    help="Number of batches in a step; several processes share them.",
+    help="Average N batches in a step; several processes share them.",
 )
 @option(
     "--passage-share",
     is_rare=True,
-    default=0.4,
+    default=PASSAGE_SHARE,
     show_default=True,
     metavar="X",
-    help="The share of contexts made of real passages with questions.",
+    help="Make this share of the contexts of real passages with questions.",
 )
 @option(
     "--example-share",
     is_rare=True,
-    default=0.5,
+    default=EXAMPLE_SHARE,
     show_default=True,
     metavar="X",
-    help="The share of contexts made of the examples in .jsonl files, if there are any.",
+    help="Make this share of the contexts of the examples in .jsonl files, if there are any.",
 )
 @option(
     "--scoring-layer",
     is_rare=True,
     type=int,
     metavar="N",
-    help="The layer whose keys score nodes, from 0.  [default: at 60 % of the depth]",
+    help="Score nodes by the keys of this layer, counted from 0.  [default: at 60 % of the depth]",
 )
 @option(
     "--gradient-checkpointing",
     is_rare=True,
     is_flag=True,
-    help="Save memory: run layers again in the backward pass.",
+    help="Run layers again in the backward pass, to save memory.",
 )
 @click.option(
     "--device",
     metavar="NAME",
-    help="Where to train, such as cpu or cuda:1.  [default: a GPU if there is one]",
+    help="Train here, such as on cpu or cuda:1.  [default: a GPU if there is one]",
 )
-@rate_options(
-    learning_rate=1.5e-3,
-    embedding_learning_rate=0.008,
-    matrix_learning_rate=0.001,
-    lora_learning_rate=2e-4,
-)
+@rate_options
 def train(
     base: str,
     data: dict[str, Any],
@@ -127,18 +124,17 @@ def train(
 
     \b
     Example:
-      lmos train --base runs/base/model --data texts/ --out runs/small
-      lmos train --base runs/base/model --data texts/ --out runs/small --resume
+      lmos train --base ./my-model --data texts/ --out runs/mine
+      lmos train --base ./my-model --data texts/ --out runs/mine --resume
     """
     if full and lora_rank is not None:
         raise click.UsageError("expected --full or --lora-rank, got both")
 
     from lmos.training.data import DataConfig
     from lmos.training.loop import LoopConfig
-    from lmos.training.optimizers import Rates
+    from lmos.training.run import TrainConfig
+    from lmos.training.run import train as run
     from lmos.training.stages import read_stages
-    from lmos.training.train import TrainConfig
-    from lmos.training.train import train as run
 
     loop = LoopConfig(
         num_steps=steps,

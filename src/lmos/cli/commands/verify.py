@@ -23,7 +23,7 @@ from lmos.cli.stores import require_store
     default=32,
     show_default=True,
     metavar="N",
-    help="Number of places in the text whose windows --deep compresses again.",
+    help="With --deep, compress the windows above N places of the text again.",
 )
 @model_options
 @json_option

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,15 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lmos.cli.show.helping import option
 from lmos.cli.show.output import note, notes
+from lmos.settings import CHECKPOINT_EVERY, Rates
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 _NOTE_EVERY = 10
-_RATES = {
-    "learning_rate": "The peak learning rate of norms and scalars, in units of their size.",
-    "embedding_learning_rate": "The peak learning rate of embeddings, in the same units.",
-    "matrix_learning_rate": "The peak learning rate of the hidden matrices (Muon).",
-    "lora_learning_rate": "The peak learning rate of LoRA weights (AdamW).",
-}
 
 
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -35,7 +31,7 @@ def data_options(command: Callable[..., None]) -> Callable[..., None]:
         type=click.Path(path_type=Path),
         required=True,
         metavar="FOLDER",
-        help="A folder with .txt and .md files, and questions: .jsonl, SQuAD, FairytaleQA.",
+        help="Read texts (.txt, .md) and questions (.jsonl, SQuAD, FairytaleQA) in this folder.",
     )
     @option(
         "--exclude",
@@ -70,45 +66,40 @@ def run_options(command: _Command) -> _Command:
             default=0,
             show_default=True,
             metavar="N",
-            help="The same seed gives the same data.",
+            help="Draw the data from this seed; the same one draws the same.",
         ),
         option(
             "--checkpoint-every",
             is_rare=True,
-            default=50,
+            default=CHECKPOINT_EVERY,
             show_default=True,
             metavar="N",
-            help="Number of steps between checkpoints.",
+            help="Write a checkpoint every N steps.",
         ),
         click.option(
             "--out",
             type=click.Path(path_type=Path),
             required=True,
             metavar="FOLDER",
-            help="A new folder for checkpoint, metrics, curves, and the model in OUT/model.",
+            help="Write checkpoint, metrics and curves to this new folder, the model to OUT/model.",
         ),
     ):
         command = decorate(command)
     return command
 
 
-def rate_options(**defaults: float) -> Callable[[_Command], _Command]:
-    """Peak learning rates, by the names of `Rates`, with what they are by default."""
-
-    def with_rates(command: _Command) -> _Command:
-        for name, default in reversed(defaults.items()):
-            flag = f"--{name.replace('_', '-')}"
-            command = option(
-                flag,
-                is_rare=True,
-                default=default,
-                show_default=True,
-                metavar="X",
-                help=_RATES[name],
-            )(command)
-        return command
-
-    return with_rates
+def rate_options(command: _Command) -> _Command:
+    """Peak learning rates, by the names of `Rates`."""
+    for each in reversed([each for each in fields(Rates) if each.metadata["help"]]):
+        command = option(
+            f"--{each.name.replace('_', '-')}",
+            is_rare=True,
+            default=each.default,
+            show_default=True,
+            metavar="X",
+            help=each.metadata["help"],
+        )(command)
+    return command
 
 
 @contextmanager

@@ -11,10 +11,10 @@ import torch
 from lmos.model.base import BaseModel
 from lmos.session import make_manifest
 from lmos.training.answering import choose_leaves
-from lmos.training.config import CompressionConfig
+from lmos.training.compression import CompressionObjective
 from lmos.training.contexts import ContextSampler
 from lmos.training.corpus import Document, PassageSampler
-from lmos.training.objective import CompressionObjective
+from lmos.training.losses import CompressionConfig
 from lmos.training.rows import Row, read_rows
 
 PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. " * 30
@@ -26,7 +26,7 @@ CONFIG = CompressionConfig(
     readings=6,
     distractors=3,
     reconstructions=2,
-    base_weight=0.0,
+    stay_weight=0.0,
     miss_share=0.0,
 )
 SCORES_N = torch.tensor([0.9, 0.1, 0.8, 0.7, 0.2])
@@ -36,9 +36,7 @@ def objective(model: BaseModel, **changes: float) -> CompressionObjective:
     sampler = ContextSampler(PassageSampler([Document("ferry.txt", PROSE)]), [])
     manifest = make_manifest(model, (8, 4), window=64)
     config = replace(CONFIG, **changes)  # type: ignore[arg-type]
-    return CompressionObjective(
-        model, manifest, sampler, config, lambda _: (torch.zeros(()), {}), 0
-    )
+    return CompressionObjective(model, manifest, sampler, config, None, 0)
 
 
 def gold(*places: int) -> torch.Tensor:
@@ -74,10 +72,10 @@ def row(model: BaseModel, *parts: str | torch.Tensor) -> Row:
     made = Row()
     for part in parts:
         if isinstance(part, str):
-            made.add_text(model, part, is_target=False)
+            made.add_ids(model.encode(part).ids, is_target=False)
         else:
             made.add_embedding(part)
-    made.add_text(model, " dog", is_target=True)
+    made.add_ids(model.encode(" dog").ids, is_target=True)
     return made
 
 

@@ -1,14 +1,15 @@
 """The objective of compression and retrieval: contexts in, one differentiable loss out.
 
 A step builds trees with the same builder that a session uses, asks the questions with the same
-retrieval tokens, and reads what was found with the same model: routing + answers + reconstruction.
+retrieval tokens, and reads what was found with the same model: routing + answers + reconstruction
++ staying.
 Knows neither optimisers nor files.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -18,24 +19,25 @@ from lmos.model.base import BaseModel
 from lmos.store import Manifest, SourcePatch
 from lmos.store.memory import MemoryStore
 from lmos.training.answering import Answering
-from lmos.training.config import CompressionConfig
 from lmos.training.contexts import AbstractSampler, Context, GoldQuestion
+from lmos.training.losses import CompressionConfig
 from lmos.training.routing import Routing, gather_nodes
 from lmos.training.rows import Row, read_rows
+from lmos.training.staying import Staying
 from lmos.training.truncation import with_gradients
 from lmos.tree.builder import SourceText, TreeBuilder
 from lmos.tree.keys import query_room, query_vectors
 
 
 class CompressionObjective:
-    """Routing, answers, reconstruction and the base tasks, in one loss.
+    """Routing, answers, reconstruction, and to stay what the model was, in one loss.
 
     Args:
         model: Trained in place.
         manifest: Ratios and modes; its ratios are the usual ones of a step.
         sampler: Where contexts come from.
         config: Weights and sizes.
-        base_objective: The base model's own loss for a step.
+        staying: The loss of what the base model would say otherwise; left out if it has no weight.
         seed: Of the data.
     """
 
@@ -45,14 +47,14 @@ class CompressionObjective:
         manifest: Manifest,
         sampler: AbstractSampler,
         config: CompressionConfig,
-        base_objective: Callable[[int], tuple[Tensor, dict[str, float]]],
+        staying: Staying | None,
         seed: int,
     ) -> None:
         self._model = model
         self._manifest = manifest
         self._sampler = sampler
         self._config = config
-        self._base_objective = base_objective
+        self._staying = staying
         self._seed = seed
         self._routing = Routing(config.queue)
         self._answering = Answering(model, config)
@@ -86,10 +88,10 @@ class CompressionObjective:
             reconstruction = self._reconstruction(rng, patches)
             loss = loss + config.reconstruction_weight * reconstruction
             metrics["reconstruction"] = reconstruction.item()
-        if config.base_weight:
-            base_loss, base_metrics = self._base_objective(step)
-            loss = loss + config.base_weight * base_loss
-            metrics |= {f"base_{name}": value for name, value in base_metrics.items()}
+        if config.stay_weight and self._staying is not None:
+            divergence = self._staying(step)
+            loss = loss + config.stay_weight * divergence
+            metrics["staying"] = divergence.item()
         return loss, metrics
 
     def _query(self, rng: random.Random, context: Context, question: GoldQuestion) -> list[int]:
