@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lmos.reading.citations import Citation
     from lmos.search.retriever import RetrievalConfig
     from lmos.session import Session, UntrainedWarning, load_model
+    from lmos.store.keys import Key
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ __all__ = [
     "Answer",
     "BaseModel",
     "Citation",
+    "Key",
     "LmosError",
     "RetrievalConfig",
     "Session",
@@ -35,6 +37,7 @@ _HOMES = {
     "Answer": "reading.answers",
     "BaseModel": "model.base",
     "Citation": "reading.citations",
+    "Key": "store.keys",
     "LmosError": "errors",
     "RetrievalConfig": "search.retriever",
 }

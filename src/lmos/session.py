@@ -31,6 +31,7 @@ from lmos.search.absence import why_nothing
 from lmos.search.passages import passage_of
 from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.store import AbstractStore, Manifest
+from lmos.store.keys import Key
 from lmos.store.places import shifted
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.writer import Patience
@@ -217,6 +218,8 @@ class Session:
         path: str | Path,
         model: BaseModel | None = None,
         ratios: tuple[int, ...] = DEFAULT_RATIOS,
+        *,
+        key: Key | None = None,
         **modes: Any,
     ) -> Session:
         """Make a new store file.
@@ -225,13 +228,15 @@ class Session:
             path: Must not exist.
             model: The shipped one by default.
             ratios: Items per embedding at level 1, 2, ...
+            key: Encrypts the file; every later opening needs it.
             modes: `mask_mode`, `output_mode`, `segmenter`, see `make_manifest`.
 
         Raises:
             StoreExists: There is something at the path.
         """
         model = model or load_model()
-        return cls(model, SQLiteStore.create(Path(path), make_manifest(model, ratios, **modes)))
+        manifest = make_manifest(model, ratios, **modes)
+        return cls(model, SQLiteStore.create(Path(path), manifest, key))
 
     @classmethod
     def open(
@@ -241,6 +246,7 @@ class Session:
         *,
         read_only: bool = False,
         wait_seconds: float = 0,
+        key: Key | None = None,
     ) -> Session:
         """Open a store file, with the model and adapter that its manifest names by default.
 
@@ -249,14 +255,16 @@ class Session:
             model: Must be the one that wrote it.
             read_only: Never change it; others may meanwhile.
             wait_seconds: How long to wait while another process has it open for writing.
+            key: What the file is encrypted with.
 
         Raises:
             StoreNotFound: There is none.
+            StoreEncrypted: It is encrypted, and there is no key or one that does not open it.
             StoreLocked: Another process has it open for writing.
             StoreMismatch: The model is not the one that wrote it.
         """
         patience = Patience(wait_seconds)
-        store = SQLiteStore.open(Path(path), read_only=read_only, patience=patience)
+        store = SQLiteStore.open(Path(path), read_only=read_only, patience=patience, key=key)
         try:
             named = store.manifest
             return cls(model or load_model(named.base_model, named.adapter), store)
