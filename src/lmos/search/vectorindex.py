@@ -59,8 +59,8 @@ class KeyIndex:
             raise ConfigError("strategy index: expected a store on disk, this one is in memory")
         if store.key is not None:
             raise ConfigError(
-                "strategy index keeps a file of keys beside the store, which would not be encrypted "
-                "as this store is; use hybrid or tree"
+                "strategy index keeps a file beside the store that would not be encrypted, and this "
+                "store is; use hybrid or tree"
             )
         # Not the ids themselves: there may be millions, and few are asked for.
         shapes = [

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from lmos.cli import parameters
+from lmos.cli.keys import NewKeyChoice, new_key_options
 from lmos.cli.options import ModelChoice, model_options, store_argument
 from lmos.cli.show.helping import HelpfulCommand, option
 from lmos.cli.show.output import note
@@ -59,6 +60,7 @@ from lmos.model.released import DEFAULT_MODEL
     "sentence, every K1 tokens, at the tokens that the model expects least, or after those that "
     "it looks back at most; the last two read text twice.",
 )
+@new_key_options
 @model_options
 def new(
     store: Path,
@@ -67,6 +69,7 @@ def new(
     mask: str,
     output: str,
     segmenter: str,
+    key: NewKeyChoice,
     model: ModelChoice,
 ) -> None:
     r"""Make an empty context store, the file STORE.
@@ -75,11 +78,13 @@ def new(
     Example:
       lmos new life.lmos
       lmos new work.lmos --model ./my-model --ratio 32,8
+      lmos new diary.lmos --encrypt
 
     The store is bound to the model, here the shipped one by default, and to these settings for
     good: what it holds can only be read by the model that wrote it. It remembers where model and
     adapter are, so that no other command needs to be told. With --ratio 32,4,4 an
-    embedding of level 1, 2, 3 stands for about 32, 128, 512 tokens.
+    embedding of level 1, 2, 3 stands for about 32, 128, 512 tokens. An encrypted store cannot be
+    read by anybody without its passphrase or key file, you included.
     """
     from lmos.cli.opening import load_model
     from lmos.session import make_manifest
@@ -87,6 +92,7 @@ def new(
     from lmos.store.sqlite import SQLiteStore
 
     require_free(store)
+    secret = key.new_key(store)
     base_model = load_model(model, default=DEFAULT_MODEL)
     manifest = make_manifest(
         base_model,
@@ -96,5 +102,6 @@ def new(
         output_mode=output,
         segmenter=segmenter,
     )
-    SQLiteStore.create(store, manifest).close()
-    note(f"made {click.format_filename(store)} for {manifest.base_model}")
+    SQLiteStore.create(store, manifest, secret).close()
+    encrypted = "" if secret is None else ", encrypted"
+    note(f"made {click.format_filename(store)} for {manifest.base_model}{encrypted}")
