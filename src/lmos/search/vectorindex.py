@@ -59,7 +59,7 @@ class KeyIndex:
             raise ConfigError("strategy index: expected a store on disk, this one is in memory")
         if store.key is not None:
             raise ConfigError(
-                "strategy index keeps a file beside the store that would not be encrypted, and this "
+                "strategy index keeps a file beside the store, and would not encrypt it as this "
                 "store is; use hybrid or tree"
             )
         # Not the ids themselves: there may be millions, and few are asked for.

@@ -24,7 +24,7 @@ SALT_BYTES = 16
 KEY_BYTES = 32
 FEWEST_FILE_BYTES = 32
 _MOST_FILE_BYTES = 1 << 20
-_SCRYPT = {"n": 1 << 17, "r": 8, "p": 1}
+SCRYPT = {"n": 1 << 17, "r": 8, "p": 1}
 _SCRYPT_MEMORY = 1 << 28
 _PLAIN_HEAD = b"SQLite format 3\0"
 # An encrypted file begins with its salt, and then says in plain, as every file of SQLite does, how
@@ -98,7 +98,7 @@ class Key:
 
     def _derive(self, salt: bytes) -> bytes:
         return hashlib.scrypt(
-            self._secret, salt=salt, dklen=KEY_BYTES, maxmem=_SCRYPT_MEMORY, **_SCRYPT
+            self._secret, salt=salt, dklen=KEY_BYTES, maxmem=_SCRYPT_MEMORY, **SCRYPT
         )
 
 

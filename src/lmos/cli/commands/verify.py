@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,9 +51,8 @@ def verify(
     """
     require_store(store)
     secret = key.key_of(store)
-    faults = (
-        _find_deep_faults(store, secret, model, sample) if deep else _find_faults(store, secret)
-    )
+    find = partial(_find_deep_faults, model=model, sample=sample) if deep else _find_faults
+    faults = find(store, secret)
     if as_json:
         print_json({"ok": not faults, "faults": faults})
     for fault in [] if as_json else faults:
