@@ -140,7 +140,7 @@ def ask_new_key(store: Path) -> Key:
         raise ConfigError(
             "expected a key file, or a terminal to ask for a new passphrase on; nothing was changed"
         )
-    asked = f"New passphrase of {click.format_filename(store)} (lost is lost)"
+    asked = f"New passphrase of {click.format_filename(store)}, which nobody can restore"
     return Key.from_passphrase(_ask(asked, again="Once more"))
 
 

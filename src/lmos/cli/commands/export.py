@@ -35,15 +35,16 @@ def export(store: Path, file: Path, plain: bool, key: KeyChoice, as_json: bool) 
     require_store(store)
 
     from lmos.store.archive import write_archive
+    from lmos.store.keys import is_encrypted
     from lmos.store.sqlite import SQLiteStore
 
+    if not plain and is_encrypted(store):
+        raise ConfigError(
+            f"{click.format_filename(store)} is encrypted, and an archive is not: say --plain if "
+            "that is what you want; nothing was written"
+        )
     opened = SQLiteStore.open(store, read_only=True, key=key.key_of(store))
     with opened, waiting("exporting"):
-        if opened.key is not None and not plain:
-            raise ConfigError(
-                f"{click.format_filename(store)} is encrypted, and an archive is not: say --plain "
-                "if that is what you want; nothing was written"
-            )
         num_sources = write_archive(opened, file)
     num_bytes = file.stat().st_size
     if as_json:
