@@ -107,7 +107,7 @@ def wait_option(command: _Command) -> _Command:
         default="30",
         show_default=True,
         metavar="SECONDS",
-        help="How long to wait while another process writes to STORE.",
+        help="How long to wait for another writer.",
     )(command)
 
 
