@@ -18,7 +18,7 @@ from lmos.errors import StoreCorrupt, StoreEncrypted, StoreFull, StoreLocked, St
 from lmos.model.base import BaseModel
 from lmos.store import Manifest
 from lmos.store.files import PAGE_BYTES
-from lmos.store.keys import is_encrypted
+from lmos.store.keys import Key, is_encrypted
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
 from lmos.upkeep.rekeying import rekey
@@ -133,8 +133,8 @@ def test_a_store_that_cannot_be_repaired_now_stays_as_it_is(
         repair(path, tiny_llama)
     create = SQLiteStore.create
 
-    def create_small(path: Path, manifest: Manifest) -> SQLiteStore:
-        return create(path, replace(manifest, max_bytes=70_000))
+    def create_small(path: Path, manifest: Manifest, key: Key | None) -> SQLiteStore:
+        return create(path, replace(manifest, max_bytes=70_000), key)
 
     monkeypatch.setattr(SQLiteStore, "create", create_small)
     with pytest.raises(StoreFull):
