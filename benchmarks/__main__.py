@@ -9,6 +9,7 @@ from benchmarks.answers import answers
 from benchmarks.babilong import babilong
 from benchmarks.cases import cases
 from benchmarks.edits import edits
+from benchmarks.encryption import encryption
 from benchmarks.facts import facts
 from benchmarks.icl import icl
 from benchmarks.lifelong import lifelong
@@ -30,7 +31,7 @@ def main() -> None:
 
 _COMMANDS = (
     *(facts, babilong, icl, recall, answers, cases, unknown, retention, lifelong),
-    *(speed, walk, edits, strategies, scale_out),
+    *(speed, walk, edits, encryption, strategies, scale_out),
     *(ablation, plot),
 )
 

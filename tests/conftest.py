@@ -14,6 +14,10 @@ import torch  # noqa: E402
 
 from architectures import ARCHITECTURES, write_tokenizer  # noqa: E402
 from lmos.model.base import BaseModel  # noqa: E402
+from lmos.store import keys  # noqa: E402
+
+# Keys are slow to derive on purpose; `test_encryption.py` also makes one at the full cost.
+keys.SCRYPT["n"] = 1 << 10
 
 LLAMA = {**ARCHITECTURES["llama"], "max_position_embeddings": 512}
 

@@ -35,17 +35,24 @@ class Event:
 class Disk(apsw.VFS):
     """Passes everything on to the real disk; `told` hears of every change first.
 
-    Every connection that is made before the end of its `with` block goes through it.
+    Every connection that is made before the end of its `with` block goes through it. What encrypts
+    stands above it, so it sees the bytes that come to lie on the disk.
     """
 
     def __init__(self) -> None:
         self._name = f"disk-{id(self)}"
-        super().__init__(self._name, "unix", makedefault=True)
+        super().__init__(self._name, "unix")
+        self._ciphers, self._before = f"multipleciphers-{self._name}", apsw.vfs_names()[0]
+        # It is made when it is first named.
+        apsw.Connection(":memory:", vfs=self._ciphers).close()
+        apsw.set_default_vfs(self._ciphers)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        apsw.set_default_vfs(self._before)
+        apsw.unregister_vfs(self._ciphers)
         self.unregister()
 
     def told(self, event: Event) -> None:

@@ -11,13 +11,17 @@ import apsw
 import pytest
 
 from building import assert_same_content, prose, put, small_manifest
+from ciphers import KEY
 from conftest import new_llama
 from disks import PowerCut, RecordingDisk
-from lmos.errors import StoreCorrupt, StoreFull, StoreLocked, StoreMismatch
+from lmos.errors import StoreCorrupt, StoreEncrypted, StoreFull, StoreLocked, StoreMismatch
 from lmos.model.base import BaseModel
 from lmos.store import Manifest
+from lmos.store.files import PAGE_BYTES
+from lmos.store.keys import Key, is_encrypted
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
+from lmos.upkeep.rekeying import rekey
 from lmos.upkeep.repairing import Repair, repair
 
 TEXTS = {name: prose(60, seed) for seed, name in enumerate(("diary", "notes", "letters"))}
@@ -129,8 +133,8 @@ def test_a_store_that_cannot_be_repaired_now_stays_as_it_is(
         repair(path, tiny_llama)
     create = SQLiteStore.create
 
-    def create_small(path: Path, manifest: Manifest) -> SQLiteStore:
-        return create(path, replace(manifest, max_bytes=70_000))
+    def create_small(path: Path, manifest: Manifest, key: Key | None) -> SQLiteStore:
+        return create(path, replace(manifest, max_bytes=70_000), key)
 
     monkeypatch.setattr(SQLiteStore, "create", create_small)
     with pytest.raises(StoreFull):
@@ -177,3 +181,29 @@ def test_a_flipped_bit_costs_a_source_at_most(
             assert all(TEXTS[name].encode() == text for name, text in found.items())
             num_whole += len(found) == len(TEXTS)
     assert num_whole > num_flips / 2
+
+
+def test_an_encrypted_store_with_a_damaged_page_is_repaired_or_left_as_it_is(
+    path: Path, tiny_llama: BaseModel
+) -> None:
+    rekey(path, None, KEY)
+    whole, outcomes = path.read_bytes(), set()
+    for page in range(0, len(whole), 2 * PAGE_BYTES):
+        damaged = bytearray(whole)
+        damaged[page + 100] ^= 1
+        path.write_bytes(damaged)
+        try:
+            repair(path, tiny_llama, forget_lost=True, key=KEY)
+        except (StoreCorrupt, StoreEncrypted):
+            assert path.read_bytes() == damaged
+            outcomes.add("left")
+            continue
+        outcomes.add("repaired")
+        assert is_encrypted(path)
+        with SQLiteStore.open(path, key=KEY) as store:
+            assert store.verify() == []
+            texts = {name: text.encode() for name, text in TEXTS.items()}
+            for source in store.sources():
+                assert store.text(source.source_id) == texts[source.name]
+    assert outcomes == {"left", "repaired"}
+    assert [file.name for file in path.parent.iterdir()] == [path.name]

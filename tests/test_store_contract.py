@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ciphers import KEY
 from lmos.errors import SourceNotFound, StoreError
 from lmos.nodes import NodeId, Span
 from lmos.store import AbstractStore, LevelPatch, Manifest, SourcePatch
@@ -23,7 +24,7 @@ TEXT = random.Random(0).randbytes(601)
 NOTHING = tree_of(b"")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "encrypted"])
 def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeStore]:
     stores: list[AbstractStore] = []
 
@@ -31,7 +32,8 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeS
         if request.param == "memory":
             stores.append(MemoryStore(manifest))
         else:
-            stores.append(SQLiteStore.create(tmp_path / f"{len(stores)}.lmos", manifest))
+            key = KEY if request.param == "encrypted" else None
+            stores.append(SQLiteStore.create(tmp_path / f"{len(stores)}.lmos", manifest, key))
         return stores[-1]
 
     yield make

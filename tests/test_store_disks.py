@@ -12,9 +12,11 @@ from pathlib import Path
 import apsw
 import pytest
 
+from ciphers import KEY, PLAIN_OR_ENCRYPTED, bytes_below
 from disks import FailingDisk, PowerCut, RecordingDisk
 from histories import History
 from lmos.errors import StoreError, StoreFull
+from lmos.store.keys import Key
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
 from trees import MANIFEST, observe, put_text
@@ -51,18 +53,22 @@ def failure_of(work: Callable[..., object], *args: object) -> StoreError | None:
 
 
 @pytest.mark.parametrize(
-    ("num_changes", "num_cuts"), [(30, 60), pytest.param(300, 3000, marks=pytest.mark.slow)]
+    ("num_changes", "num_cuts", "key"),
+    [
+        *(pytest.param(30, 60, None, id="plain"), pytest.param(30, 40, KEY, id="encrypted")),
+        *(pytest.param(300, 3000, key, marks=pytest.mark.slow) for key in (None, KEY)),
+    ],
 )
 def test_every_acknowledged_change_survives_a_power_cut(
-    tmp_path: Path, num_changes: int, num_cuts: int
+    tmp_path: Path, num_changes: int, num_cuts: int, key: Key | None
 ) -> None:
     (tmp_path / "whole").mkdir()
     path, history = tmp_path / "whole" / NAME, History(3)
-    SQLiteStore.create(path, MANIFEST).close()
+    SQLiteStore.create(path, MANIFEST, key).close()
     before, version = files_in(path.parent), 0
     with RecordingDisk() as disk:
         while version < num_changes:
-            with SQLiteStore.open(path) as store:
+            with SQLiteStore.open(path, key=key) as store:
                 for _ in range(5):
                     history.change(store, version)
                     version += 1
@@ -75,31 +81,35 @@ def test_every_acknowledged_change_survives_a_power_cut(
         torn = write_files(tmp_path / "torn", power.files_after(cut, dice))
         remarks = (event for event in disk.events[:cut] if event.what == "remark")
         acknowledged = max((int(remark.file) for remark in remarks), default=0)
-        with SQLiteStore.open(torn) as store:
+        with SQLiteStore.open(torn, key=key) as store:
             assert store.version - acknowledged in (0, 1)
             seen.append(store.version - acknowledged)
             assert observe(store) == history.observed(store.version)
     assert set(seen) == {0, 1}
 
 
-def test_a_store_is_whole_before_it_has_its_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", PLAIN_OR_ENCRYPTED)
+def test_a_store_is_whole_before_it_has_its_name(tmp_path: Path, key: Key | None) -> None:
     with RecordingDisk() as disk:
-        SQLiteStore.create(tmp_path / NAME, MANIFEST).close()
+        SQLiteStore.create(tmp_path / NAME, MANIFEST, key).close()
     draft = f"{NAME}-new"
     for seed in range(8):
         files = PowerCut({}, disk.events).files_after(len(disk.events), random.Random(seed))
         torn = write_files(tmp_path / "torn", {NAME: files[draft]})
-        with SQLiteStore.open(torn) as store:
+        with SQLiteStore.open(torn, key=key) as store:
             assert observe(store) == observe(MemoryStore(MANIFEST))
 
 
-def test_what_was_forgotten_stays_forgotten_after_a_power_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", PLAIN_OR_ENCRYPTED)
+def test_what_was_forgotten_stays_forgotten_after_a_power_cut(
+    tmp_path: Path, key: Key | None
+) -> None:
     (tmp_path / "whole").mkdir()
     path = tmp_path / "whole" / NAME
-    with SQLiteStore.create(path, MANIFEST) as store:
+    with SQLiteStore.create(path, MANIFEST, key) as store:
         put_text(store, "diary", b"", b"It rained. " * 40)
     before = files_in(path.parent)
-    with RecordingDisk() as disk, SQLiteStore.open(path) as store:
+    with RecordingDisk() as disk, SQLiteStore.open(path, key=key) as store:
         put_text(store, "secret", b"", SECRET)
         store.delete_source("secret")
     forgotten = next(
@@ -110,8 +120,9 @@ def test_what_was_forgotten_stays_forgotten_after_a_power_cut(tmp_path: Path) ->
     dice, power = random.Random(0), PowerCut(before, disk.events)
     for cut in range(forgotten, len(disk.events) + 1):
         torn = write_files(tmp_path / "torn", power.files_after(cut, dice))
-        with SQLiteStore.open(torn) as store:
+        with SQLiteStore.open(torn, key=key) as store:
             assert [source.name for source in store.sources()] == ["diary"]
+        assert b"swordfish" not in bytes_below(torn, key)
         assert all(b"swordfish" not in content for content in files_in(torn.parent).values())
 
 
@@ -147,18 +158,28 @@ def test_the_simulated_power_cut_loses_what_was_not_synced(tmp_path: Path) -> No
     ],
 )
 @pytest.mark.parametrize(
-    "version",
+    ("version", "key"),
     [
-        *(pytest.param(4, id="append"), pytest.param(6, id="forget")),
-        *(pytest.param(7, id="edit"), pytest.param(11, id="add")),
-        *(pytest.param(version, marks=pytest.mark.slow) for version in range(12, 40)),
+        *(pytest.param(4, None, id="append"), pytest.param(6, None, id="forget")),
+        *(pytest.param(7, None, id="edit"), pytest.param(11, None, id="add")),
+        pytest.param(6, KEY, id="forget, encrypted"),
+        *(
+            pytest.param(version, key, marks=pytest.mark.slow)
+            for version in range(12, 40)
+            for key in (None, KEY)
+        ),
     ],
 )
 def test_a_disk_that_fails_at_any_moment_costs_nothing(
-    tmp_path: Path, what: str, error: type[apsw.Error], message: str, version: int
+    tmp_path: Path,
+    what: str,
+    error: type[apsw.Error],
+    message: str,
+    version: int,
+    key: Key | None,
 ) -> None:
     path, history, num_failures = tmp_path / NAME, History(3), 0
-    with FailingDisk(what, error) as disk, SQLiteStore.create(path, MANIFEST) as store:
+    with FailingDisk(what, error) as disk, SQLiteStore.create(path, MANIFEST, key) as store:
         for earlier in range(version):
             history.change(store, earlier)
         disk.num_left = 0
@@ -172,23 +193,26 @@ def test_a_disk_that_fails_at_any_moment_costs_nothing(
         assert observe(store) == history.observed(version + 1)
         disk.num_left = None
         history.change(store, version + 1)
-    with SQLiteStore.open(path) as store:
+    with SQLiteStore.open(path, key=key) as store:
         assert observe(store) == history.observed(version + 2)
 
 
+@pytest.mark.parametrize("key", PLAIN_OR_ENCRYPTED)
 @pytest.mark.parametrize("what", ["write", "sync", "truncate", "delete"])
-def test_a_disk_that_fails_while_a_store_is_closed_costs_nothing(tmp_path: Path, what: str) -> None:
+def test_a_disk_that_fails_while_a_store_is_closed_costs_nothing(
+    tmp_path: Path, what: str, key: Key | None
+) -> None:
     path, history = tmp_path / NAME, History(3)
-    SQLiteStore.create(path, MANIFEST).close()
+    SQLiteStore.create(path, MANIFEST, key).close()
     with FailingDisk(what, apsw.IOError) as disk:
         for version in range(8):
-            store = SQLiteStore.open(path)
+            store = SQLiteStore.open(path, key=key)
             history.change(store, version)
             disk.num_left = version // 2
             with suppress(StoreError):
                 store.close()
             disk.num_left = None
-            with SQLiteStore.open(path) as reopened:
+            with SQLiteStore.open(path, key=key) as reopened:
                 assert observe(reopened) == history.observed(version + 1)
     assert [file.name for file in tmp_path.iterdir()] == [NAME]
 
@@ -205,16 +229,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", tmp_path], check=True)
 
 
-def test_a_full_disk_keeps_what_was_acknowledged(small_disk: Path) -> None:
+@pytest.mark.parametrize("key", PLAIN_OR_ENCRYPTED)
+def test_a_full_disk_keeps_what_was_acknowledged(small_disk: Path, key: Key | None) -> None:
     path, text, num_sources = small_disk / NAME, random.Random(0).randbytes(2000), 0
-    with SQLiteStore.create(path, MANIFEST) as store:
+    with SQLiteStore.create(path, MANIFEST, key) as store:
         while not (caught := failure_of(put_text, store, str(num_sources), b"", text)):
             num_sources += 1
         assert isinstance(caught, StoreFull)
         before = observe(store)
         assert before["faults"] == []
         assert before["texts"] == [text] * num_sources
-    with SQLiteStore.open(path) as reopened:
+    with SQLiteStore.open(path, key=key) as reopened:
         assert observe(reopened) == before
         subprocess.run(["mount", "-o", "remount,size=2m", str(small_disk)], check=True)
         put_text(reopened, "after", b"", text)

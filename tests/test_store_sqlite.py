@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 from children import child_running, said_by_child
+from ciphers import KEY, bytes_below
 from lmos.errors import (
     StoreCorrupt,
     StoreError,
@@ -33,6 +34,7 @@ from lmos.errors import (
 )
 from lmos.store import files, tables
 from lmos.store.blocks import row_crc
+from lmos.store.keys import Key
 from lmos.store.manifest import FORMAT_VERSION
 from lmos.store.memory import MemoryStore
 from lmos.store.migrations import MIGRATIONS
@@ -455,11 +457,13 @@ def test_an_append_leaves_full_blocks_alone(path: Path) -> None:
     assert all(last[level, kind] == block for level, kind, block, _ in changed)
 
 
-@pytest.mark.parametrize("seed", [0])
-def test_a_torn_log_shows_an_earlier_commit_whole(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "key"), [(0, None), (1, KEY)])
+def test_a_torn_log_shows_an_earlier_commit_whole(
+    tmp_path: Path, seed: int, key: Key | None
+) -> None:
     dice, path, torn = random.Random(seed), tmp_path / "a.lmos", tmp_path / "torn.lmos"
     states = []
-    with SQLiteStore.create(path, MANIFEST) as store:
+    with SQLiteStore.create(path, MANIFEST, key) as store:
         for stop in range(0, 500, 100):
             states.append(observe(store))
             put_text(store, "a", STORY[: max(stop - 100, 0)], STORY[:stop])
@@ -471,7 +475,7 @@ def test_a_torn_log_shows_an_earlier_commit_whole(tmp_path: Path, seed: int) -> 
         kept = dice.randrange(len(log) + 1)
         noise = dice.randbytes(dice.choice([0, 100, 5000]))
         Path(f"{torn}-wal").write_bytes(log[:kept] + noise)
-        with SQLiteStore.open(torn) as store:
+        with SQLiteStore.open(torn, key=key) as store:
             seen.add(store.version)
             assert observe(store) == states[store.version]
     assert len(seen) > 3
@@ -504,8 +508,8 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_at_its_page_limit_is_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(path: Path) -> apsw.Connection:
-        db = files.connect_to_write(path)
+    def connect(path: Path, key: Key | None) -> apsw.Connection:
+        db = files.connect_to_write(path, key)
         db.pragma("max_page_count", db.pragma("page_count"))
         return db
 
@@ -526,12 +530,12 @@ def test_deleted_text_leaves_the_files(path: Path) -> None:
         assert store.verify() == []
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_no_byte_of_what_is_forgotten_stays(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "key"), [(0, None), (1, None), (2, None), (3, KEY)])
+def test_no_byte_of_what_is_forgotten_stays(tmp_path: Path, seed: int, key: Key | None) -> None:
     dice, path, alphabet = random.Random(seed), tmp_path / "life.lmos", range(256)
     kept: dict[str, bytes] = {}
     gone: list[bytes] = []
-    with SQLiteStore.create(path, MANIFEST) as store:
+    with SQLiteStore.create(path, MANIFEST, key) as store:
         for number in range(40):
             name = dice.choice([*kept, f"source {dice.randbytes(6).hex()}"])
             if name in kept and dice.random() < 0.4:
@@ -551,7 +555,8 @@ def test_no_byte_of_what_is_forgotten_stays(tmp_path: Path, seed: int) -> None:
             put_text(expected, name, b"", text)
         assert _shape(store) == _shape(expected)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
-    data = path.read_bytes()
+    data = bytes_below(path, key)
+    assert all(name.encode() in data for name in kept)
     assert len(gone) > 10
     blobs = {window.token_ids for text in gone for window in tree_of(text).windows[:-1]}
     blobs -= {window.token_ids for text in kept.values() for window in tree_of(text).windows}

@@ -19,8 +19,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from ciphers import KEY
 from lmos.errors import SourceNotFound
 from lmos.nodes import Span
+from lmos.store.keys import Key
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
 from trees import MANIFEST, all_ids, observe, put_text
@@ -33,12 +35,14 @@ PLACES = st.integers(0, 400)
 class TwoStores(RuleBasedStateMachine):
     """One store on disk and its model in memory."""
 
+    key: Key | None = None
+
     @initialize()
     def make(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "context.lmos"
         self.memory = MemoryStore(MANIFEST)
-        self.disk = SQLiteStore.create(self.path, MANIFEST)
+        self.disk = SQLiteStore.create(self.path, MANIFEST, self.key)
         self.texts: dict[str, bytes] = {}
 
     @rule(name=NAMES, text=TEXTS, rewrite=st.integers(0, 3))
@@ -73,14 +77,14 @@ class TwoStores(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.disk.close()
         assert [path.name for path in Path(self.folder.name).iterdir()] == ["context.lmos"]
-        self.disk = SQLiteStore.open(self.path)
+        self.disk = SQLiteStore.open(self.path, key=self.key)
 
     @precondition(lambda self: self.texts)
     @rule(start=PLACES, stop=PLACES, dice=st.randoms(use_true_random=False))
     def read(self, start: int, stop: int, dice: random.Random) -> None:
         ids = all_ids(self.memory)
         some_ids = dice.choices(ids, k=5) if ids else []
-        with SQLiteStore.open(self.path, read_only=True) as reader:
+        with SQLiteStore.open(self.path, read_only=True, key=self.key) as reader:
             for source in self.memory.sources():
                 found = reader.text(source.source_id, Span(start, stop))
                 assert found == self.texts[source.name][start:stop]
@@ -104,12 +108,23 @@ class TwoStores(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
+class TwoEncryptedStores(TwoStores):
+    """The same with an encrypted file."""
+
+    key = KEY
+
+
 @pytest.mark.parametrize(
-    ("num_lives", "num_steps"), [(20, 12), pytest.param(500, 40, marks=pytest.mark.slow)]
+    ("stores", "num_lives", "num_steps"),
+    [
+        *((TwoStores, 20, 12), (TwoEncryptedStores, 6, 12)),
+        pytest.param(TwoStores, 500, 40, marks=pytest.mark.slow),
+        pytest.param(TwoEncryptedStores, 300, 40, marks=pytest.mark.slow),
+    ],
 )
-def test_both_stores_show_the_same(num_lives: int, num_steps: int) -> None:
+def test_both_stores_show_the_same(stores: type[TwoStores], num_lives: int, num_steps: int) -> None:
     run_state_machine_as_test(
-        TwoStores,
+        stores,
         settings=settings(
             deadline=None,
             max_examples=num_lives,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lmos.session import Session, UntrainedWarning, load_model
     from lmos.settings import Compression, RetrievalConfig
     from lmos.store import AbstractStore, Manifest
+    from lmos.store.keys import Key
     from lmos.tree.segments import AbstractSegmenter
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ __all__ = [
     "Evidence",
     "Hit",
     "Kept",
+    "Key",
     "LevelTrace",
     "LmosError",
     "Manifest",
@@ -75,6 +77,7 @@ _HOMES = {
     "Evidence": "model.confidence",
     "Hit": "nodes",
     "Kept": "search.strategies",
+    "Key": "store.keys",
     "LevelTrace": "search.strategies",
     "LmosError": "errors",
     "Manifest": "store",

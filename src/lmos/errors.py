@@ -12,6 +12,7 @@ r"""Errors: everything that lmos raises on purpose.
         ├── StoreFull        no room left on the disk
         ├── StoreCorrupt     bytes that are not what was written
         ├── StoreMismatch    written by another model or a newer format
+        ├── StoreEncrypted   encrypted, and no key or another one
         └── SourceNotFound   no source of this name
 
 Every message says what was expected, what came and what to do. Knows of no other module.
@@ -66,6 +67,10 @@ class StoreCorrupt(StoreError):
 
 class StoreMismatch(StoreError):
     """The store was written by another model, or by a newer format of lmos."""
+
+
+class StoreEncrypted(StoreError):
+    """The store is encrypted, and there is no key, or one that does not open it."""
 
 
 class SourceNotFound(StoreError):

@@ -43,6 +43,7 @@ from lmos.settings import (
     require_choice,
 )
 from lmos.store import AbstractStore, Manifest
+from lmos.store.keys import Key
 from lmos.store.places import shifted
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.writer import Patience
@@ -248,6 +249,7 @@ class Session:
         compression: Compression = DEFAULT_COMPRESSION,
         scorer: AbstractScorer | None = None,
         strategy: AbstractStrategy | None = None,
+        key: Key | None = None,
     ) -> Session:
         """Make a new store file.
 
@@ -260,6 +262,7 @@ class Session:
             compression: How a window becomes embeddings.
             scorer: See `Session`.
             strategy: See `Session`.
+            key: Encrypts the file; every later opening needs it.
 
         Raises:
             StoreExists: There is something at the path.
@@ -271,7 +274,7 @@ class Session:
         )
         return cls(
             model,
-            SQLiteStore.create(Path(path), manifest),
+            SQLiteStore.create(Path(path), manifest, key),
             scorer=scorer,
             strategy=strategy,
             segmenter=None if isinstance(segmenter, str) else segmenter,
@@ -288,6 +291,7 @@ class Session:
         scorer: AbstractScorer | None = None,
         strategy: AbstractStrategy | None = None,
         segmenter: AbstractSegmenter | None = None,
+        key: Key | None = None,
     ) -> Session:
         """Open a store file, with the model and adapter that its manifest names by default.
 
@@ -299,14 +303,16 @@ class Session:
             scorer: See `Session`.
             strategy: See `Session`.
             segmenter: See `Session`; nothing can be added without it.
+            key: What the file is encrypted with.
 
         Raises:
             StoreNotFound: There is none.
+            StoreEncrypted: It is encrypted, and there is no key or one that does not open it.
             StoreLocked: Another process has it open for writing.
             StoreMismatch: The model is not the one that wrote it.
         """
         patience = Patience(wait_seconds)
-        store = SQLiteStore.open(Path(path), read_only=read_only, patience=patience)
+        store = SQLiteStore.open(Path(path), read_only=read_only, patience=patience, key=key)
         try:
             named = store.manifest
             model = model or load_model(named.base_model, named.adapter)

@@ -20,6 +20,7 @@ from lmos.cli.commands.importing import import_archive
 from lmos.cli.commands.new import new
 from lmos.cli.commands.quota import quota
 from lmos.cli.commands.reencode import reencode
+from lmos.cli.commands.rekey import rekey
 from lmos.cli.commands.repair import repair
 from lmos.cli.commands.retrieve import retrieve
 from lmos.cli.commands.sources import sources
@@ -32,7 +33,7 @@ from lmos.cli.failures import FailingGroup
 
 _COMMANDS = (
     *(new, add, sync, watch, ask, chat, retrieve, sources, status, forget, verify, repair),
-    *(export, import_archive, reencode, compact, quota),
+    *(export, import_archive, reencode, rekey, compact, quota),
     *(train, calibrate),
 )
 

@@ -107,8 +107,13 @@ def read_stdin(name: str, reading: Reading) -> Inputs:
 
 
 @contextmanager
-def keeping_piped_text(store: Path, inputs: Inputs) -> Iterator[None]:
+def keeping_piped_text(store: Path, inputs: Inputs, *, is_private: bool) -> Iterator[None]:
     """Keep what came from standard input in a file if another process keeps it from the store.
+
+    Args:
+        store: The file lies beside it.
+        inputs: With what came from standard input, if anything did.
+        is_private: Keep nothing: the store is encrypted, and the file would not be.
 
     Raises:
         StoreLocked: Says where the text is.
@@ -119,6 +124,10 @@ def keeping_piped_text(store: Path, inputs: Inputs) -> Iterator[None]:
         piped = [file for file in inputs.files if file.path == Path(STDIN)]
         if not piped:
             raise
+        if is_private:
+            raise StoreLocked(
+                f"{error}. What was piped is not kept, since {store} is encrypted; pipe it again"
+            ) from error
         number, kept = tempfile.mkstemp(".txt", f"{store.stem}-piped-", store.parent)
         with open(number, "w", encoding="utf-8", newline="") as file:
             file.writelines(each.text or "" for each in piped)

@@ -21,6 +21,7 @@ from lmos.model.base import BaseModel
 from lmos.model.released import RETIRED_MODELS
 from lmos.session import Session
 from lmos.store import AbstractStore, Manifest
+from lmos.store.keys import Key
 from lmos.store.sqlite import SQLiteStore
 
 
@@ -56,13 +57,14 @@ def warn_without_words(session: Session, strategy: str) -> None:
 
 @contextmanager
 def open_session(
-    path: Path, choice: ModelChoice, *, read_only: bool, wait: float = 0
+    path: Path, choice: ModelChoice, key: Key | None, *, read_only: bool, wait: float = 0
 ) -> Iterator[Session]:
     """A store with its model, until the end of the block.
 
     Args:
         path: Of the store.
         choice: The model that the user named.
+        key: What it is encrypted with.
         read_only: Never change it.
         wait: Seconds to wait while another process writes.
 
@@ -70,24 +72,28 @@ def open_session(
         StoreError: Or a kind of it: the store cannot be opened, or is not of this model.
         ModelError: The model cannot be loaded.
     """
-    with SQLiteStore.open(path, read_only=read_only, patience=patience(wait)) as store:
+    opened = SQLiteStore.open(path, read_only=read_only, patience=patience(wait), key=key)
+    with opened as store:
         yield session_of(store, choice)
 
 
 @contextmanager
-def open_shared_session(path: Path, choice: ModelChoice, wait: float) -> Iterator[Session]:
+def open_shared_session(
+    path: Path, choice: ModelChoice, key: Key | None, wait: float
+) -> Iterator[Session]:
     """A store with its model, which keeps others from writing only while it writes itself.
 
     Args:
         path: Of the store.
         choice: The model that the user named.
+        key: What it is encrypted with.
         wait: Seconds for which each change waits while another process writes.
 
     Raises:
         StoreError: Or a kind of it: the store cannot be opened, or is not of this model.
         ModelError: The model cannot be loaded.
     """
-    with SQLiteStore.open_shared(path, patience(wait)) as store:
+    with SQLiteStore.open_shared(path, patience(wait), key) as store:
         yield session_of(store, choice)
 
 

@@ -13,6 +13,7 @@ from lmos.cli.options import ModelChoice
 from lmos.cli.stores import patience
 from lmos.errors import DataError
 from lmos.store import AbstractStore
+from lmos.store.keys import Key
 from lmos.store.sqlite import SQLiteStore
 from lmos.text.files import TextFile
 from lmos.tree.builder import SourceText
@@ -23,6 +24,7 @@ def iter_scaled_outcomes(
     path: Path,
     address: str,
     model: ModelChoice,
+    key: Key | None,
     wait: float,
     files: Sequence[TextFile],
     settings: Settings,
@@ -35,6 +37,7 @@ def iter_scaled_outcomes(
         path: Of the store; this process is its one writer.
         address: Of a Ray cluster, or `local`.
         model: The store's own unless named.
+        key: What the store is encrypted with.
         wait: Seconds to wait while another process writes.
         files: Checked before.
         settings: For all of them.
@@ -44,7 +47,7 @@ def iter_scaled_outcomes(
     Raises:
         ConfigError: Ray is not installed, or there is no cluster at the address.
     """
-    with SQLiteStore.open(path, patience=patience(wait)) as store:
+    with SQLiteStore.open(path, patience=patience(wait), key=key) as store:
         changed = []
         for file in files:
             source = store.find_source(file.name)

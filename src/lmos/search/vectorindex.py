@@ -49,7 +49,7 @@ class KeyIndex:
         path: Where it is kept, unless the store changed while it was made.
 
     Raises:
-        ConfigError: faiss is not installed, or the store is not on disk.
+        ConfigError: faiss is not installed, or the store is not on disk, or encrypted.
         StoreError: The index cannot be written beside the store.
     """
 
@@ -57,6 +57,11 @@ class KeyIndex:
         faiss = _faiss()
         if store.path is None:
             raise ConfigError("strategy index: expected a store on disk, this one is in memory")
+        if store.key is not None:
+            raise ConfigError(
+                "strategy index keeps a file beside the store, and would not encrypt it as this "
+                "store is; use hybrid or tree"
+            )
         # Not the ids themselves: there may be millions, and few are asked for.
         shapes = [
             (source.source_id, source.num_bytes, source.level_counts[level - 1])

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lmos.nodes import Node, NodeId, NodeIds, PlaceMark, Source, Span
+from lmos.store.keys import Key
 from lmos.store.manifest import Manifest
 
 # (N, 4): start and stop of the children, start and stop of the bytes; one row a node.
@@ -107,6 +108,11 @@ class AbstractStore(abc.ABC):
     @property
     def path(self) -> Path | None:
         """The file, or `None` in memory."""
+        return None
+
+    @property
+    def key(self) -> Key | None:
+        """What the file is encrypted with, or `None`."""
         return None
 
     @property

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lmos.store.faults import store_errors
 from lmos.store.files import move_file, remove_files, require_free
+from lmos.store.keys import Key
 from lmos.store.manifest import Manifest
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.writer import WriterLock
@@ -22,8 +23,13 @@ def draft_path(path: Path) -> Path:
 
 
 @contextmanager
-def new_store(path: Path, manifest: Manifest) -> Iterator[SQLiteStore]:
+def new_store(path: Path, manifest: Manifest, key: Key | None = None) -> Iterator[SQLiteStore]:
     """A store to fill, which is at the path once the block ends well, and nowhere if it does not.
+
+    Args:
+        path: Must be free.
+        manifest: Of the model that wrote what goes in.
+        key: Encrypts it from the first byte on.
 
     Raises:
         StoreExists: There is something at the path.
@@ -32,11 +38,11 @@ def new_store(path: Path, manifest: Manifest) -> Iterator[SQLiteStore]:
     draft = draft_path(path)
     with store_errors(str(path)):
         require_free(path)
-        writer = WriterLock(path)
+        writer = WriterLock(path, is_private=key is not None)
     try:
         require_free(path)
         remove_files(draft)
-        with SQLiteStore.create(draft, manifest) as store:
+        with SQLiteStore.create(draft, manifest, key) as store:
             yield store
         move_file(draft, path)
     finally:

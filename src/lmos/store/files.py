@@ -22,6 +22,7 @@ from lmos.errors import (
     StoreNotFound,
 )
 from lmos.store.faults import store_errors
+from lmos.store.keys import Key, lock, unlock, write_copy
 from lmos.store.migrations import APPLICATION_ID, index_windows, is_current, is_readable, migrate
 
 PAGE_BYTES = 16 * 1024
@@ -62,12 +63,15 @@ def require_store(path: Path) -> None:
         raise StoreNotFound(f"there is no context store at {path}; create one first")
 
 
-def create_file(path: Path, fill: Callable[[apsw.Connection], None]) -> None:
+def create_file(
+    path: Path, fill: Callable[[apsw.Connection], None], key: Key | None = None
+) -> None:
     """Make a store at the path: whole when this returns, absent when it raises or is killed.
 
     Args:
         path: Must be free; the caller holds the writer lock.
         fill: Writes the first rows.
+        key: To encrypt it with.
     """
     draft = path.with_name(path.name + "-new")
     remove_files(draft)
@@ -75,6 +79,8 @@ def create_file(path: Path, fill: Callable[[apsw.Connection], None]) -> None:
         db = apsw.Connection(str(draft))
         try:
             with store_errors(str(path), db):
+                if key is not None:
+                    lock(db, key)
                 _write_first_pages(db, fill)
         finally:
             db.close()
@@ -111,8 +117,34 @@ def remove_files(path: Path) -> None:
         name.unlink(missing_ok=True)
 
 
-def connect_to_write(path: Path) -> apsw.Connection:
+def copy_file(path: Path, key: Key | None, draft: Path, draft_key: Key | None) -> None:
+    """Write a store that nobody changes meanwhile to another file, with another key or none.
+
+    Args:
+        path: Of the store.
+        key: What it is encrypted with.
+        draft: Must not exist; whole and on the disk when this returns.
+        draft_key: What the copy is encrypted with.
+    """
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI
+    db = apsw.Connection(path.absolute().as_uri(), flags=flags)
+    try:
+        with store_errors(str(path), db):
+            unlock(db, str(path), key)
+            write_copy(db, draft, draft_key)
+    finally:
+        db.close()
+    # It comes in another journal mode, and SQLite does not sync it; this does both.
+    connect_to_write(draft, draft_key).close()
+    _sync_file(draft)
+
+
+def connect_to_write(path: Path, key: Key | None = None) -> apsw.Connection:
     """Open a store to write to it, in the newest format; the caller holds the writer lock.
+
+    Args:
+        path: Of the store.
+        key: What it is encrypted with.
 
     Raises:
         StoreError: Or a kind of it: the file is not a store, damaged, too new, or locked.
@@ -121,7 +153,10 @@ def connect_to_write(path: Path) -> apsw.Connection:
     try:
         with store_errors(str(path), db):
             db.set_busy_timeout(BUSY_MILLISECONDS)
+            unlock(db, str(path), key)
             db.pragma("cache_size", -CACHE_KIBIBYTES)
+            # SQLite does not encrypt temporary files, so an encrypted store has none.
+            db.pragma("temp_store", "file" if key is None else "memory")
             is_newest = is_current(db, str(path))
             db.pragma("journal_mode", "wal")
             db.pragma("synchronous", "full")
@@ -139,17 +174,21 @@ def connect_to_write(path: Path) -> apsw.Connection:
     return db
 
 
-def connect_to_read(path: Path) -> apsw.Connection:
+def connect_to_read(path: Path, key: Key | None = None) -> apsw.Connection:
     """Open a store to read from it, beside a writer or alone, even in a read-only folder.
 
     The file is opened so that the last reader can remove SQLite's side files, but no statement
     can change it.
 
+    Args:
+        path: Of the store.
+        key: What it is encrypted with.
+
     Raises:
         StoreError: Or a kind of it: the file is not a store, damaged, too new or too old.
     """
     try:
-        return _readable(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE), path)
+        return _readable(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE), path, key)
     except StoreError as error:
         if not isinstance(error.__cause__, apsw.CantOpenError | apsw.ReadOnlyError):
             raise
@@ -162,13 +201,16 @@ def connect_to_read(path: Path) -> apsw.Connection:
     # Without a log the file alone is the store. It is then read without locks, so whoever has the
     # right to write in this folder should not do so meanwhile.
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    return _readable(apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags=flags), path)
+    db = apsw.Connection(f"{path.absolute().as_uri()}?immutable=1", flags=flags)
+    return _readable(db, path, key)
 
 
-def _readable(db: apsw.Connection, path: Path) -> apsw.Connection:
+def _readable(db: apsw.Connection, path: Path, key: Key | None) -> apsw.Connection:
     try:
         with store_errors(str(path), db):
             db.set_busy_timeout(BUSY_MILLISECONDS)
+            unlock(db, str(path), key)
+            db.pragma("temp_store", "file" if key is None else "memory")
             db.pragma("cache_size", -CACHE_KIBIBYTES)
             db.pragma("query_only", True)
             if not is_readable(db, str(path)):
@@ -211,6 +253,12 @@ def remove_indexes(path: Path) -> None:
 def _beside(path: Path) -> list[Path]:
     """Files that SQLite keeps beside a store; the write-ahead log first."""
     return [path.with_name(path.name + suffix) for suffix in _SIDE_FILES]
+
+
+def _sync_file(path: Path) -> None:
+    """Have a closed file on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file)
 
 
 def _sync_folder(folder: Path) -> None:

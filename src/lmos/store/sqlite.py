@@ -44,6 +44,7 @@ from lmos.store.faults import store_errors
 from lmos.store.files import (
     connect_to_read,
     connect_to_write,
+    copy_file,
     create_file,
     fold_log,
     move_file,
@@ -51,6 +52,7 @@ from lmos.store.files import (
     require_free,
     require_store,
 )
+from lmos.store.keys import Key
 from lmos.store.manifest import FORMAT_VERSION, Manifest
 from lmos.store.patching import patched_record
 from lmos.store.places import placed
@@ -76,10 +78,17 @@ class SQLiteStore(AbstractStore):
         ...     store.put_source("diary", patch)
     """
 
-    def __init__(self, path: Path, db: apsw.Connection, writer: WriterLock | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        db: apsw.Connection,
+        writer: WriterLock | None,
+        key: Key | None = None,
+    ) -> None:
         self._path = str(path)
         self._db = db
         self._writer = writer
+        self._key = key
         self._sharing: Patience | None = None
         self._lock = RLock()
         with store_errors(self._path, db):
@@ -90,12 +99,15 @@ class SQLiteStore(AbstractStore):
         self._is_changing = False
 
     @classmethod
-    def create(cls, path: str | PathLike[str], manifest: Manifest) -> SQLiteStore:
+    def create(
+        cls, path: str | PathLike[str], manifest: Manifest, key: Key | None = None
+    ) -> SQLiteStore:
         """Make a new, empty store and open it for writing.
 
         Args:
             path: Of the file; its folder must exist.
             manifest: Of the model that will write to it.
+            key: Encrypts it from the first byte on.
 
         Raises:
             StoreExists: There is something at the path.
@@ -107,12 +119,12 @@ class SQLiteStore(AbstractStore):
         head = tables.Head(version=0, next_source_id=1, manifest=manifest.to_json())
         with store_errors(str(path)), ExitStack() as undo:
             require_free(path)
-            writer = WriterLock(path)
+            writer = WriterLock(path, is_private=key is not None)
             undo.callback(writer.release)
             require_free(path)
-            create_file(path, lambda db: tables.write_head(db, head))
-            db = undo.enter_context(closing(connect_to_write(path)))
-            store = cls(path, db, writer)
+            create_file(path, lambda db: tables.write_head(db, head), key)
+            db = undo.enter_context(closing(connect_to_write(path, key)))
+            store = cls(path, db, writer, key)
             undo.pop_all()
             return store
 
@@ -123,6 +135,7 @@ class SQLiteStore(AbstractStore):
         *,
         read_only: bool = False,
         patience: Patience | None = None,
+        key: Key | None = None,
     ) -> SQLiteStore:
         """Open a store.
 
@@ -130,9 +143,11 @@ class SQLiteStore(AbstractStore):
             path: Of the file.
             read_only: Never change it; any number of processes may, beside one that writes.
             patience: How long to wait while another process has it open for writing.
+            key: What it is encrypted with.
 
         Raises:
             StoreNotFound: There is nothing at the path.
+            StoreEncrypted: It is encrypted, and there is no key or one that does not open it.
             StoreLocked: Another process has it open for writing, and went on for too long.
             StoreCorrupt: The file is damaged, or not a context store.
             StoreMismatch: It has a newer format.
@@ -141,18 +156,22 @@ class SQLiteStore(AbstractStore):
         path = Path(path)
         with store_errors(str(path)), ExitStack() as undo:
             require_store(path)
-            writer = None if read_only else WriterLock(path, patience)
+            is_private = key is not None
+            writer = None if read_only else WriterLock(path, patience, is_private=is_private)
             if writer is not None:
                 undo.callback(writer.release)
             connect = connect_to_read if read_only else connect_to_write
-            db = undo.enter_context(closing(connect(path)))
-            store = cls(path, db, writer)
+            db = undo.enter_context(closing(connect(path, key)))
+            store = cls(path, db, writer, key)
             undo.pop_all()
             return store
 
     @classmethod
     def open_shared(
-        cls, path: str | PathLike[str], patience: Patience | None = None
+        cls,
+        path: str | PathLike[str],
+        patience: Patience | None = None,
+        key: Key | None = None,
     ) -> SQLiteStore:
         """Open a store to read it and to change it now and then, beside others that do so too.
 
@@ -162,17 +181,18 @@ class SQLiteStore(AbstractStore):
         Args:
             path: Of the file.
             patience: How long each change waits while another process writes.
+            key: What it is encrypted with.
 
         Raises:
             StoreError: Or a kind of it, as `open` does.
         """
         patience = patience or Patience()
         try:
-            store = cls.open(path, read_only=True)
+            store = cls.open(path, read_only=True, key=key)
         except StoreMismatch:
             # Perhaps it has an older format, which is changed when it is opened for writing.
-            cls.open(path, patience=patience).close()
-            store = cls.open(path, read_only=True)
+            cls.open(path, patience=patience, key=key).close()
+            store = cls.open(path, read_only=True, key=key)
         store._sharing = patience
         return store
 
@@ -183,6 +203,10 @@ class SQLiteStore(AbstractStore):
     @property
     def path(self) -> Path:
         return Path(self._path)
+
+    @property
+    def key(self) -> Key | None:
+        return self._key
 
     @property
     def version(self) -> int:
@@ -209,10 +233,11 @@ class SQLiteStore(AbstractStore):
             reading = self._db
             with store_errors(self._path, reading):
                 self._require_no_snapshot()
-                self._writer = WriterLock(self.path, self._sharing)
+                is_private = self._key is not None
+                self._writer = WriterLock(self.path, self._sharing, is_private=is_private)
             try:
                 with store_errors(self._path, reading):
-                    self._use(connect_to_write(self.path))
+                    self._use(connect_to_write(self.path, self._key))
                 yield
             finally:
                 self._end_writing(reading)
@@ -368,6 +393,21 @@ class SQLiteStore(AbstractStore):
             remove_indexes(self.path)
             move_file(draft, self.path)
             self.close()
+
+    def write_copy(self, draft: Path, key: Key | None) -> None:
+        """Write all of this store to a new file, which another key encrypts, or none.
+
+        Args:
+            draft: Must not exist; a whole store, closed, when this returns.
+            key: Of the copy.
+
+        Raises:
+            StoreCorrupt: A page is damaged, so there is nothing to copy it from.
+            StoreFull: No room.
+        """
+        with self._lock, self.writing(), store_errors(self._path, self._db):
+            self._require_no_snapshot()
+            copy_file(self.path, self._key, draft, key)
 
     @contextmanager
     def reindexed(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,20 +53,25 @@ class WriterLock:
     Args:
         path: The store.
         patience: How long to wait while somebody else has it.
+        is_private: Do not tell others how this process was called: names of sources may be in it.
 
     Raises:
         StoreLocked: Another process has it, or this one has it already; says who, and since when.
         OSError: The folder cannot be written.
     """
 
-    def __init__(self, path: Path, patience: Patience | None = None) -> None:
+    def __init__(
+        self, path: Path, patience: Patience | None = None, *, is_private: bool = False
+    ) -> None:
         self._path = path.with_name(path.name + SUFFIX)
         self._holder_path = path.with_name(path.name + HOLDER_SUFFIX)
         # Not of one thread: a store may be closed by another than the one that opened it.
         self._lock = filelock.FileLock(self._path, thread_local=False, fallback_to_soft=False)
         self._wait(path, patience or Patience())
         try:
-            self._holder_path.write_text(_describe_this_process(), encoding="utf-8")
+            self._holder_path.write_text(
+                _describe_this_process([] if is_private else sys.argv[1:]), encoding="utf-8"
+            )
         except BaseException:
             self.release()
             raise
@@ -104,8 +109,8 @@ class WriterLock:
         return True
 
 
-def _describe_this_process() -> str:
-    command = shlex.join([_program(), *sys.argv[1:]])
+def _describe_this_process(arguments: Sequence[str]) -> str:
+    command = shlex.join([_program(), *arguments])
     if len(command) > _MAX_COMMAND_CHARS:
         command = command[: _MAX_COMMAND_CHARS - 1] + "…"
     return json.dumps({"pid": os.getpid(), "command": command, "since": time.time()})

@@ -20,6 +20,7 @@ from lmos.session import make_manifest
 from lmos.settings import Compression
 from lmos.store import AbstractStore, Manifest
 from lmos.store.drafts import draft_path
+from lmos.store.keys import Key
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.writer import Patience
 from lmos.tree.builder import SourceText, TreeBuilder
@@ -48,6 +49,7 @@ def reencode(
     model: BaseModel,
     advance: Callable[[int], None] = lambda _: None,
     patience: Patience | None = None,
+    key: Key | None = None,
 ) -> list[Source]:
     """Rebuild the store at a path with another model.
 
@@ -60,6 +62,7 @@ def reencode(
         model: Base model and adapter.
         advance: Told the number of bytes of text as they are done.
         patience: How long to wait while another process writes.
+        key: What the store is encrypted with, and the new one too.
 
     Returns:
         The sources, as they are now.
@@ -70,9 +73,9 @@ def reencode(
         ConfigError: The model cannot work with the store's settings.
     """
     draft = draft_path(path)
-    old = SQLiteStore.open(path, patience=patience)
+    old = SQLiteStore.open(path, patience=patience, key=key)
     try:
-        with _opened_draft(draft, reencoded_manifest(model, old.manifest)) as new:
+        with _opened_draft(draft, reencoded_manifest(model, old.manifest), key) as new:
             builder = TreeBuilder(model, new.manifest)
             num_kept = _drop_stale(old, new)
             advance(sum(source.num_bytes for source in new.sources()))
@@ -86,8 +89,11 @@ def reencode(
 
 
 @contextmanager
-def _opened_draft(draft: Path, manifest: Manifest) -> Iterator[SQLiteStore]:
-    store = SQLiteStore.open(draft) if draft.exists() else SQLiteStore.create(draft, manifest)
+def _opened_draft(draft: Path, manifest: Manifest, key: Key | None) -> Iterator[SQLiteStore]:
+    if draft.exists():
+        store = SQLiteStore.open(draft, key=key)
+    else:
+        store = SQLiteStore.create(draft, manifest, key)
     with store:
         try:
             store.manifest.require_same(manifest)

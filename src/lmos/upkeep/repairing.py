@@ -20,6 +20,7 @@ from lmos.nodes import PlaceMark, Source
 from lmos.session import Session
 from lmos.store import AbstractStore
 from lmos.store.files import remove_files
+from lmos.store.keys import Key
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.whole import copy_source
 from lmos.store.writer import Patience
@@ -51,6 +52,7 @@ def repair(
     *,
     forget_lost: bool = False,
     patience: Patience | None = None,
+    key: Key | None = None,
 ) -> Repair:
     """Make a store whole again. One without a fault is not touched.
 
@@ -61,6 +63,7 @@ def repair(
         model: Base model and adapter that wrote it.
         forget_lost: Go on without the sources whose text is damaged.
         patience: How long to wait while another process writes.
+        key: What the store is encrypted with, and the repaired one too.
 
     Raises:
         StoreCorrupt: The file is damaged where it says what it is; the store is as it was.
@@ -69,7 +72,7 @@ def repair(
         StoreMismatch: The model is not the one that wrote the store.
     """
     draft = path.with_name(path.name + "-repair")
-    with SQLiteStore.open(path, patience=patience) as old:
+    with SQLiteStore.open(path, patience=patience, key=key) as old:
         # A session refuses any model but the store's own.
         builder = TreeBuilder(Session(model, old).model, old.manifest)
         faults = tuple(old.verify())
@@ -111,7 +114,7 @@ def _write_draft(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Make a store of these sources; the names of those that were rebuilt, or lost their places."""
     rebuilt, unplaced = [], []
-    with SQLiteStore.create(draft, replace(old.manifest, max_bytes=None)) as new:
+    with SQLiteStore.create(draft, replace(old.manifest, max_bytes=None), old.key) as new:
         for source in sources:
             try:
                 places = old.places(source.source_id)

@@ -20,6 +20,7 @@ from lmos.cli import parameters
 from lmos.cli.choosing import Taking, file_options, tell_notes, tell_skipped
 from lmos.cli.failures import FAILED, INTERRUPTED
 from lmos.cli.inputs import STDIN, Inputs, find_inputs, keeping_piped_text, read_stdin
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.moments import moment
 from lmos.cli.options import ModelChoice, json_option, model_options, store_argument, wait_option
 from lmos.cli.show.helping import HelpfulCommand
@@ -28,6 +29,7 @@ from lmos.cli.stores import require_store
 
 if TYPE_CHECKING:
     from lmos.cli.adding import Outcome
+    from lmos.store.keys import Key
 
 
 @click.command(
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     metavar="ADDRESS",
     help="Compress with a Ray cluster, or local for one here.",
 )
+@key_option
 @wait_option
 @file_options
 @model_options
@@ -68,6 +71,7 @@ def add(
     labels: tuple[tuple[str, str], ...],
     append: bool,
     ray: str | None,
+    key: KeyChoice,
     wait: float,
     taking: Taking,
     model: ModelChoice,
@@ -101,6 +105,7 @@ def add(
 
     from lmos.cli.adding import Settings
 
+    secret = key.key_of(store)
     start = clock.perf_counter()
     done: list[Outcome] = []
     settings = Settings(time, dict(labels), append, taking.reading)
@@ -108,8 +113,8 @@ def add(
     skip = partial(taking.skip, inputs.problems)
     try:
         with (
-            keeping_piped_text(store, inputs),
-            _opened(store, model, ray, wait) as iter_outcomes,
+            keeping_piped_text(store, inputs, is_private=secret is not None),
+            _opened(store, model, secret, ray, wait) as iter_outcomes,
             progress_bar("adding", total) as advance,
         ):
             for outcome in iter_outcomes(inputs.files, settings, skip, advance):
@@ -140,18 +145,18 @@ def add(
 
 @contextmanager
 def _opened(
-    store: Path, model: ModelChoice, ray: str | None, wait: float
+    store: Path, model: ModelChoice, key: Key | None, ray: str | None, wait: float
 ) -> Iterator[Callable[..., Iterator[Outcome]]]:
     """What adds files: this process, or a Ray cluster for it."""
     if ray is not None:
         from lmos.cli.scaling import iter_scaled_outcomes
 
-        yield partial(iter_scaled_outcomes, store, ray, model, wait)
+        yield partial(iter_scaled_outcomes, store, ray, model, key, wait)
     else:
         from lmos.cli.adding import iter_outcomes
         from lmos.cli.opening import open_session
 
-        with open_session(store, model, read_only=False, wait=wait) as session:
+        with open_session(store, model, key, read_only=False, wait=wait) as session:
             yield partial(iter_outcomes, session)
 
 

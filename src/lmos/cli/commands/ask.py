@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmos.cli.failures import FAILED
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import (
     ModelChoice,
     answer_options,
@@ -37,6 +38,7 @@ _SHOWN_PASSAGES = 6
 @answer_options
 @retrieval_options
 @explain_option
+@key_option
 @model_options
 @json_option
 def ask(
@@ -45,6 +47,7 @@ def ask(
     answering: dict[str, Any],
     retrieval: dict[str, Any],
     explain: bool,
+    key: KeyChoice,
     model: ModelChoice,
     as_json: bool,
 ) -> None:
@@ -69,7 +72,7 @@ def ask(
     from lmos.search.retriever import RetrievalConfig
 
     config = RetrievalConfig(**retrieval)
-    with open_session(store, model, read_only=True) as session:
+    with open_session(store, model, key.key_of(store), read_only=True) as session:
         with session.store.snapshot():
             warn_without_words(session, config.strategy)
             answer = session.ask(question, config, **answering)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import (
     ModelChoice,
     answer_options,
@@ -34,6 +35,7 @@ from lmos.errors import LmosError
 )
 @answer_options
 @retrieval_options
+@key_option
 @wait_option
 @model_options
 @json_option
@@ -42,6 +44,7 @@ def chat(
     source: str,
     answering: dict[str, Any],
     retrieval: dict[str, Any],
+    key: KeyChoice,
     wait: float,
     model: ModelChoice,
     as_json: bool,
@@ -68,7 +71,7 @@ def chat(
     from lmos.search.retriever import RetrievalConfig
 
     config = RetrievalConfig(**retrieval)
-    with open_shared_session(store, model, wait) as session:
+    with open_shared_session(store, model, key.key_of(store), wait) as session:
         talk = Talk(session, source, config, answering, as_json=as_json)
         if is_interactive():
             note(f"what you tell is remembered in the source {source!r}; /help explains")

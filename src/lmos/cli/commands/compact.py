@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import json_option, store_argument, wait_option
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import print_json, size, waiting
@@ -14,9 +15,10 @@ from lmos.cli.stores import patience, require_store
 
 @click.command(cls=HelpfulCommand, short_help="Give unused room back.")
 @store_argument
+@key_option
 @wait_option
 @json_option
-def compact(store: Path, wait: float, as_json: bool) -> None:
+def compact(store: Path, key: KeyChoice, wait: float, as_json: bool) -> None:
     r"""Write STORE anew without the room that forgotten and replaced text left.
 
     \b
@@ -30,7 +32,8 @@ def compact(store: Path, wait: float, as_json: bool) -> None:
 
     from lmos.store.sqlite import SQLiteStore
 
-    with SQLiteStore.open(store, patience=patience(wait)) as opened, waiting("compacting"):
+    opened = SQLiteStore.open(store, patience=patience(wait), key=key.key_of(store))
+    with opened, waiting("compacting"):
         before, after = opened.compact()
     if as_json:
         print_json({"bytes_before": before, "bytes_after": after})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import json_option, store_argument, wait_option
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import count, is_interactive, note, print_json, printable
@@ -27,10 +28,17 @@ _SHOWN = 20
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--dry-run", is_flag=True, help="Show what would go, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@key_option
 @wait_option
 @json_option
 def forget(
-    store: Path, names: tuple[str, ...], dry_run: bool, yes: bool, wait: float, as_json: bool
+    store: Path,
+    names: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    key: KeyChoice,
+    wait: float,
+    as_json: bool,
 ) -> None:
     r"""Remove sources from STORE: their text and all that was made of it, for good.
 
@@ -49,7 +57,7 @@ def forget(
     from lmos.store.drafts import draft_path
     from lmos.store.sqlite import SQLiteStore
 
-    with SQLiteStore.open_shared(store, patience(wait)) as opened:
+    with SQLiteStore.open_shared(store, patience(wait), key.key_of(store)) as opened:
         found = _find(opened, names)
         if not dry_run and not yes:
             # Others may write while the user thinks.

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lmos.cli.failures import FAILED
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import ModelChoice, json_option, model_options, store_argument, wait_option
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import print_json, printable, waiting
@@ -17,10 +18,18 @@ from lmos.cli.stores import patience, require_store
 @click.command(cls=HelpfulCommand, short_help="Make a damaged store whole.")
 @store_argument
 @click.option("--forget-lost", is_flag=True, help="Forget the sources whose text is damaged.")
+@key_option
 @wait_option
 @model_options
 @json_option
-def repair(store: Path, forget_lost: bool, wait: float, model: ModelChoice, as_json: bool) -> None:
+def repair(
+    store: Path,
+    forget_lost: bool,
+    key: KeyChoice,
+    wait: float,
+    model: ModelChoice,
+    as_json: bool,
+) -> None:
     r"""Find what is damaged in STORE and make it again from the text that STORE holds.
 
     \b
@@ -40,12 +49,15 @@ def repair(store: Path, forget_lost: bool, wait: float, model: ModelChoice, as_j
     from lmos.store.sqlite import SQLiteStore
     from lmos.upkeep.repairing import repair as make_whole
 
-    with SQLiteStore.open(store, read_only=True) as opened:
+    secret = key.key_of(store)
+    with SQLiteStore.open(store, read_only=True, key=secret) as opened:
         manifest = opened.manifest
     adapter = manifest.adapter if model.name is None else None
     base_model = load_model(model, manifest.base_model, adapter)
     with waiting("repairing"):
-        done = make_whole(store, base_model, forget_lost=forget_lost, patience=patience(wait))
+        done = make_whole(
+            store, base_model, forget_lost=forget_lost, patience=patience(wait), key=secret
+        )
     is_whole = forget_lost or not done.lost
     if as_json:
         lists = {"faults": done.faults, "rebuilt": done.rebuilt, "lost": done.lost}

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import (
     ModelChoice,
     explain_option,
@@ -27,6 +28,7 @@ from lmos.cli.stores import require_store
 @question_argument
 @retrieval_options
 @explain_option
+@key_option
 @model_options
 @json_option
 def retrieve(
@@ -34,6 +36,7 @@ def retrieve(
     question: str,
     retrieval: dict[str, Any],
     explain: bool,
+    key: KeyChoice,
     model: ModelChoice,
     as_json: bool,
 ) -> None:
@@ -59,7 +62,7 @@ def retrieve(
     config = RetrievalConfig(**retrieval)
     console = results()
     with (
-        open_session(store, model, read_only=True) as session,
+        open_session(store, model, key.key_of(store), read_only=True) as session,
         session.store.snapshot(),
     ):
         warn_without_words(session, config.strategy)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from rich.table import Table
 
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import json_option, store_argument
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import clock_time, note, print_json, printable, results, size
@@ -15,8 +16,9 @@ from lmos.cli.stores import require_store
 
 @click.command(cls=HelpfulCommand, short_help="List what was added.")
 @store_argument
+@key_option
 @json_option
-def sources(store: Path, as_json: bool) -> None:
+def sources(store: Path, key: KeyChoice, as_json: bool) -> None:
     r"""List the sources of STORE, in the order in which they were first added.
 
     \b
@@ -28,7 +30,7 @@ def sources(store: Path, as_json: bool) -> None:
 
     from lmos.store.sqlite import SQLiteStore
 
-    with SQLiteStore.open(store, read_only=True) as opened:
+    with SQLiteStore.open(store, read_only=True, key=key.key_of(store)) as opened:
         found = opened.sources()
     if as_json:
         print_json(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from rich.table import Table
 
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import json_option, store_argument
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import count, print_json, printable, results, size
@@ -16,8 +17,9 @@ from lmos.cli.stores import require_store
 
 @click.command(cls=HelpfulCommand, short_help="Show sizes, levels and the model.")
 @store_argument
+@key_option
 @json_option
-def status(store: Path, as_json: bool) -> None:
+def status(store: Path, key: KeyChoice, as_json: bool) -> None:
     r"""Show what STORE holds: sources, tokens, nodes, size, and the model that it is bound to.
 
     \b
@@ -26,18 +28,19 @@ def status(store: Path, as_json: bool) -> None:
       lmos status life.lmos --json | jq .bytes_per_token
     """
     require_store(store)
-    values = _measure(store)
+    values = _measure(store, key)
     if as_json:
         print_json(values)
     else:
         results().print(_table(values))
 
 
-def _measure(path: Path) -> dict[str, Any]:
+def _measure(path: Path, key: KeyChoice) -> dict[str, Any]:
     from lmos.store.sqlite import SQLiteStore
 
-    with SQLiteStore.open(path, read_only=True) as store:
+    with SQLiteStore.open(path, read_only=True, key=key.key_of(path)) as store:
         manifest, sources = store.manifest, store.sources()
+        is_encrypted = store.key is not None
         num_roots = len(store.root_ids())
     files = (path, path.with_name(path.name + "-wal"))
     file_bytes = sum(file.stat().st_size for file in files if file.exists())
@@ -62,6 +65,7 @@ def _measure(path: Path) -> dict[str, Any]:
         ],
         "roots": num_roots,
         "file_bytes": file_bytes,
+        "encrypted": is_encrypted,
         "max_bytes": manifest.max_bytes,
         "bytes_per_token": file_bytes / num_tokens if num_tokens else None,
     }
@@ -80,7 +84,8 @@ def _table(values: dict[str, Any]) -> Table:
         "roots": f"{values['roots']:,}",
         "file": size(values["file_bytes"])
         + (f", {values['bytes_per_token']:.0f} bytes a token" if values["tokens"] else "")
-        + (f", at most {size(values['max_bytes'])}" if values["max_bytes"] is not None else ""),
+        + (f", at most {size(values['max_bytes'])}" if values["max_bytes"] is not None else "")
+        + (", encrypted" if values["encrypted"] else ""),
         "model": printable(values["model"]),
         "weights": values["model_hash"][:12],
         "adapter": " ".join([values["adapter_hash"][:12], printable(values["adapter"] or "")]),

@@ -14,6 +14,7 @@ import click
 
 from lmos.cli.choosing import Taking, file_options, tell_notes, tell_skipped
 from lmos.cli.failures import FAILED, INTERRUPTED
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import ModelChoice, json_option, model_options, store_argument, wait_option
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import count, is_interactive, printable
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.argument("folder")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask, even if most would be forgotten.")
+@key_option
 @wait_option
 @file_options
 @model_options
@@ -41,6 +43,7 @@ def sync(
     folder: str,
     dry_run: bool,
     yes: bool,
+    key: KeyChoice,
     wait: float,
     taking: Taking,
     model: ModelChoice,
@@ -74,19 +77,20 @@ def sync(
         from lmos.store.sqlite import SQLiteStore
         from lmos.upkeep.syncing import plan_for
 
-        with SQLiteStore.open(store, read_only=True) as opened:
+        with SQLiteStore.open(store, read_only=True, key=key.key_of(store)) as opened:
             plan = plan_for(opened, texts)
         for step in plan.steps:
             report.tell(step)
         report.end(plan, clock.perf_counter() - start)
     else:
-        _make_equal(store, folder, report, taking, model, wait, yes=yes)
+        _make_equal(store, key, folder, report, taking, model, wait, yes=yes)
     if report.problems:
         sys.exit(FAILED)
 
 
 def _make_equal(
     store: Path,
+    key: KeyChoice,
     folder: str,
     report: Report,
     taking: Taking,
@@ -99,7 +103,7 @@ def _make_equal(
     from lmos.store.sqlite import SQLiteStore
 
     start = clock.perf_counter()
-    with SQLiteStore.open_shared(store, patience(wait)) as opened:
+    with SQLiteStore.open_shared(store, patience(wait), key.key_of(store)) as opened:
         try:
             plan = make_equal(
                 opened,

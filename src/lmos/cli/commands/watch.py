@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import time as clock
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from lmos.cli.choosing import Taking, file_options, tell_notes, tell_skipped
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import ModelChoice, json_option, model_options, store_argument, wait_option
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import note, printable
@@ -18,11 +20,15 @@ from lmos.cli.stores import patience, require_store
 from lmos.errors import DataError, StoreLocked
 from lmos.text.files import require_path
 
+if TYPE_CHECKING:
+    from lmos.store.keys import Key
+
 
 @click.command(cls=HelpfulCommand, short_help="Keep a store equal to a folder.")
 @store_argument
 @click.argument("folder")
 @click.option("--yes", is_flag=True, help="Go on even if most would be forgotten.")
+@key_option
 @wait_option
 @file_options
 @model_options
@@ -31,6 +37,7 @@ def watch(
     store: Path,
     folder: str,
     yes: bool,
+    key: KeyChoice,
     wait: float,
     taking: Taking,
     model: ModelChoice,
@@ -55,7 +62,7 @@ def watch(
     if not Path(folder).is_dir():
         raise DataError(f"{printable(folder)}: expected a folder")
     try:
-        _watch(store, Path(folder), yes, wait, taking, model, as_json=as_json)
+        _watch(store, Path(folder), yes, key.key_of(store), wait, taking, model, as_json=as_json)
     except KeyboardInterrupt:
         note("ended; nothing half-written")
 
@@ -64,6 +71,7 @@ def _watch(
     store: Path,
     folder: Path,
     yes: bool,
+    key: Key | None,
     wait: float,
     taking: Taking,
     model: ModelChoice,
@@ -88,7 +96,7 @@ def _watch(
             )
         return yes
 
-    with SQLiteStore.open_shared(store, patience(wait)) as opened:
+    with SQLiteStore.open_shared(store, patience(wait), key) as opened:
         session = loading_once(opened, model)
         note(f"watching {printable(str(folder))}; Ctrl-C ends it")
         for _ in iter_changes(folder, taking.choice):
