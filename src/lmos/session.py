@@ -430,6 +430,7 @@ class Session:
             _passages=passages,
             _calibration=self.model.calibration,
             _start=start,
+            num_prompt_tokens=len(prompt_TD),
         )
 
     def cite(self, retrieval: Retrieval) -> tuple[Citation, ...]:

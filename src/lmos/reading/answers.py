@@ -34,6 +34,7 @@ class Answer:
             a guess, or says that there is none.
         evidence: What the confidence was made of; `None` until the answer is complete.
         reason: Why there is nothing to answer from; `None` if there is something.
+        num_prompt_tokens: Positions that were read before the first token.
     """
 
     question: str
@@ -49,6 +50,7 @@ class Answer:
     is_found: bool = False
     evidence: Evidence | None = None
     reason: str | None = None
+    num_prompt_tokens: int = 0
 
     def __post_init__(self) -> None:
         self._pieces = iter(self._stream)
@@ -65,6 +67,11 @@ class Answer:
             yield rest
         if self.evidence is None:
             self._finish()
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that were generated so far."""
+        return len(self._stream.log_probabilities)
 
     @property
     def is_given(self) -> bool:
