@@ -5,6 +5,7 @@ Knows the bodies that clients send, and the access of a request. Does not answer
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Annotated
@@ -80,7 +81,7 @@ def question_and_turns(messages: Sequence[Message | InputItem]) -> tuple[str, Tu
         )  # fmt: skip
     turns = tuple(
         (asked, answer)
-        for (who, asked), (other, answer) in zip(said, said[1:], strict=False)
+        for (who, asked), (other, answer) in itertools.pairwise(said)
         if (who, other) == ("user", "assistant")
     )
     return said[-1][1], turns, ignored
