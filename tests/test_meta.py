@@ -28,6 +28,7 @@ LAYERS = [
     {"session"},
     {"upkeep"},
     {"training"},
+    {"server"},
     {"cli"},
 ]
 ONLY_IMPORTERS = {
@@ -39,6 +40,11 @@ ONLY_IMPORTERS = {
     "tokenizers": ("model.tokens", "model.conversion", "training"),
     "faiss": ("search.vectorindex",),
     "ray": ("upkeep.scaleout",),
+    "fastapi": ("server",),
+    "starlette": ("server",),
+    "uvicorn": ("server.running",),
+    "pydantic": ("server",),
+    "prometheus_client": ("server",),
     "click": ("cli",),
     "rich": ("cli",),
 }

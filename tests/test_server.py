@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -95,7 +96,11 @@ def test_citations_are_exact_bytes_and_lead_to_their_text(client: httpx.Client) 
     for citation in answer["citations"]:
         start, stop = citation["start_byte"], citation["end_byte"]
         assert TEXT.encode()[start:stop].decode() == citation["text"]
-        place = {"source": citation["source"], "start_byte": start, "end_byte": stop}
+        place: dict[str, Any] = {
+            "source": citation["source"],
+            "start_byte": start,
+            "end_byte": stop,
+        }
         assert client.get("/stores/life/text", params=place).json()["text"] == citation["text"]
 
 
@@ -103,7 +108,7 @@ def test_a_stretch_of_text_never_cuts_a_character(client: httpx.Client) -> None:
     client.post("/stores", json={"name": "marks"})
     client.post("/stores/marks/sources", json={"name": "a", "text": "世界🌍"})
     for start, stop in ((0, 4), (1, 9), (2, 3), (3, 6), (5, 10), (7, 9), (8, 8), (10, 99)):
-        place = {"source": "a", "start_byte": start, "end_byte": stop}
+        place: dict[str, Any] = {"source": "a", "start_byte": start, "end_byte": stop}
         found = client.get("/stores/marks/text", params=place).json()
         told = "世界🌍".encode()[found["start_byte"] : found["end_byte"]]
         assert told.decode() == found["text"]
@@ -124,7 +129,7 @@ def test_a_walk_can_be_drawn_on_the_tree(client: httpx.Client) -> None:
         drawn = levels[node["level"]]["nodes"][node["index"]]
         assert drawn == {name: node[name] for name in drawn}
     assert all(len(level["kept"]) <= 3 for level in found["walk"])
-    part = {"source": "notes/diary", "level": 1, "start": 1, "limit": 2}
+    part: dict[str, Any] = {"source": "notes/diary", "level": 1, "start": 1, "limit": 2}
     (level,) = client.get("/stores/life/tree", params=part).json()["levels"]
     assert [node["index"] for node in level["nodes"]] == [1, 2]
 

@@ -60,7 +60,7 @@ class ProblemBody(BaseModel):
     message: str
     type: str = Field(examples=["invalid_request_error"])
     param: str | None = None
-    code: str | None = Field(None, examples=["store_not_found"])
+    code: str | None = Field(default=None, examples=["store_not_found"])
 
 
 class ProblemReply(BaseModel):

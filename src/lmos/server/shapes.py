@@ -34,7 +34,9 @@ class NewStore(_Sent):
     """A store to be made."""
 
     name: str = Field(pattern=NAME_PATTERN, examples=["life"])
-    max_bytes: int | None = Field(None, ge=0, le=2**62, description="Its file may not grow beyond.")
+    max_bytes: int | None = Field(
+        default=None, ge=0, le=2**62, description="Its file may not grow beyond."
+    )
 
 
 class StoreList(BaseModel):
@@ -70,8 +72,10 @@ class NewText(_Sent):
 
     name: SourceName = Field(examples=["diary"])
     text: str = Field(min_length=1, examples=["The code of the garage door is 5830."])
-    time: FiniteFloat | None = Field(None, description="Seconds since the epoch; by default now.")
-    metadata: dict[str, str] | None = Field(None, description="Labels.")
+    time: FiniteFloat | None = Field(
+        default=None, description="Seconds since the epoch; by default now."
+    )
+    metadata: dict[str, str] | None = Field(default=None, description="Labels.")
 
 
 class SourceShape(_Read):
@@ -114,17 +118,17 @@ class SearchOptions(_Sent):
     """How to retrieve; what is left out is as it is on the command line."""
 
     strategy: Literal["hybrid", "tree", "flat"] = "hybrid"
-    level: int = Field(0, ge=0, le=16, description="0 is text, 1 and above are embeddings.")
-    budget: int = Field(384, ge=1, le=65_536, description="Most positions of the passages.")
-    max_texts: int = Field(5, ge=0, le=1_000)
-    text_mass: float = Field(1.0, gt=0, le=1)
-    max_embeddings: int = Field(0, ge=0, le=1_000)
-    top_c: int = Field(16, ge=1, le=65_536)
-    beam: int = Field(1024, ge=0, le=65_536)
-    lexical_weight: float = Field(1.0, ge=0, le=1_000)
-    since: FiniteFloat | None = Field(None, description="Earliest time of a source.")
-    until: FiniteFloat | None = Field(None, description="Before this time.")
-    where: dict[str, str] = Field({}, description="Labels that a source must have.")
+    level: int = Field(default=0, ge=0, le=16, description="0 is text, 1 and above are embeddings.")
+    budget: int = Field(default=384, ge=1, le=65_536, description="Most positions of the passages.")
+    max_texts: int = Field(default=5, ge=0, le=1_000)
+    text_mass: float = Field(default=1.0, gt=0, le=1)
+    max_embeddings: int = Field(default=0, ge=0, le=1_000)
+    top_c: int = Field(default=16, ge=1, le=65_536)
+    beam: int = Field(default=1024, ge=0, le=65_536)
+    lexical_weight: float = Field(default=1.0, ge=0, le=1_000)
+    since: FiniteFloat | None = Field(default=None, description="Earliest time of a source.")
+    until: FiniteFloat | None = Field(default=None, description="Before this time.")
+    where: dict[str, str] = Field(default={}, description="Labels that a source must have.")
 
     def to_config(self) -> RetrievalConfig:
         """The same for `lmos`.
@@ -139,23 +143,25 @@ class RetrieveRequest(_Sent):
     """What to find."""
 
     question: str = Field(max_length=MAX_QUESTION_CHARS, examples=["garage door"])
-    turns: list[Turn] = Field([], max_length=64)
+    turns: list[Turn] = Field(default=[], max_length=64)
     search: SearchOptions = SearchOptions()
-    explain: bool = Field(False, description="Tell the walk down the tree, level by level.")
-    max_kept: int = Field(64, ge=1, le=1_000, description="Of each level, nodes that are told.")
+    explain: bool = Field(default=False, description="Tell the walk down the tree, level by level.")
+    max_kept: int = Field(
+        default=64, ge=1, le=1_000, description="Of each level, nodes that are told."
+    )
 
 
 class AskRequest(_Sent):
     """What to answer."""
 
     question: str = Field(max_length=MAX_QUESTION_CHARS, examples=["What opens the garage?"])
-    turns: list[Turn] = Field([], max_length=64)
+    turns: list[Turn] = Field(default=[], max_length=64)
     search: SearchOptions = SearchOptions()
-    max_new_tokens: int = Field(128, ge=1)
-    temperature: float = Field(0.0, ge=0, le=10)
-    seed: int = Field(0, ge=0, lt=2**63)
+    max_new_tokens: int = Field(default=128, ge=1)
+    temperature: float = Field(default=0.0, ge=0, le=10)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     stream: bool = Field(
-        False, description="Server-sent events: passages, then text in pieces, then answer."
+        default=False, description="Server-sent events: passages, then text in pieces, then answer."
     )
 
 

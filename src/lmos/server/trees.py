@@ -6,6 +6,7 @@ Reads a store; does not walk.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from lmos.nodes import Node, NodeId, Source, Span
 from lmos.search.retriever import Retrieval
@@ -119,7 +120,7 @@ def text_of(store: AbstractStore, name: str, span: Span) -> SourceText:
     return SourceText(source=name, start_byte=start, end_byte=start + len(text.encode()), text=text)
 
 
-def _values_of(node: Node, source: str) -> dict[str, int | str]:
+def _values_of(node: Node, source: str) -> dict[str, Any]:
     return {
         **node.id._asdict(),
         "source": source,

@@ -9,6 +9,7 @@ import json
 import logging
 import secrets
 import time
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -72,8 +73,8 @@ class Metrics:
             registry=self._registry,
         )
         for lane in lanes:
-            inside.labels(lane.name).set_function(lambda lane=lane: lane.num_inside)
-            refused.labels(lane.name).set_function(lambda lane=lane: lane.num_refused)
+            inside.labels(lane.name).set_function(partial(getattr, lane, "num_inside"))
+            refused.labels(lane.name).set_function(partial(getattr, lane, "num_refused"))
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request that was answered."""

@@ -42,12 +42,12 @@ class ChatRequest(BaseModel):
     messages: list[Message] = Field(min_length=1, max_length=1_000)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    seed: int | None = Field(None, ge=0, lt=2**63)
-    n: int | None = Field(None, ge=1)
-    user: str | None = Field(None, description="The store, if no header names it.")
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    n: int | None = Field(default=None, ge=1)
+    user: str | None = Field(default=None, description="The store, if no header names it.")
     tools: list[Any] | None = None
     tool_choice: Any = None
     response_format: dict[str, Any] | None = None
@@ -71,9 +71,9 @@ class ResponsesRequest(BaseModel):
     previous_response_id: str | None = None
     stream: bool | None = None
     store: bool | None = None
-    max_output_tokens: int | None = Field(None, ge=1)
-    temperature: float | None = Field(None, ge=0, le=2)
-    user: str | None = Field(None, description="The store, if no header names it.")
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    user: str | None = Field(default=None, description="The store, if no header names it.")
     tools: list[Any] | None = None
     tool_choice: Any = None
     metadata: dict[str, str] | None = None
@@ -98,7 +98,7 @@ class RankingOptions(BaseModel):
     """What is left out of the results."""
 
     ranker: str | None = None
-    score_threshold: float | None = Field(None, ge=0, le=1)
+    score_threshold: float | None = Field(default=None, ge=0, le=1)
 
 
 class SearchRequest(BaseModel):
@@ -106,7 +106,7 @@ class SearchRequest(BaseModel):
 
     query: Text | Annotated[list[Text], Field(min_length=1, max_length=16)]
     filters: Comparison | Compound | None = None
-    max_num_results: int = Field(10, ge=1, le=50)
+    max_num_results: int = Field(default=10, ge=1, le=50)
     ranking_options: RankingOptions | None = None
     rewrite_query: bool | None = None
 
@@ -119,5 +119,5 @@ class EmbeddingsRequest(BaseModel):
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
     input_type: Literal["document", "query"] = Field(
-        "document", description="A text to be found, or a question that finds."
+        default="document", description="A text to be found, or a question that finds."
     )

@@ -73,7 +73,8 @@ def question_and_turns(messages: Sequence[Message | InputItem]) -> tuple[str, Tu
         if message.role in ("user", "assistant"):
             said.append((message.role, _text_of(message, number)))
         else:
-            ignored.append(str(message.role or getattr(message, "type", "message")))
+            kind = message.type if isinstance(message, InputItem) else "message"
+            ignored.append(message.role or kind)
     if not said or said[-1][0] != "user":
         raise Problem(
             400, "expected a question as the last message, of the role user", code="no_question",
