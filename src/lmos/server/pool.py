@@ -48,7 +48,7 @@ class _OpenStore:
             session = self._bound(self._open_to_read())
         try:
             yield session
-        except LmosError:
+        except (LmosError, Problem):
             # A question that cannot be asked leaves the session as it was.
             self._give_back(session)
             raise
