@@ -1,4 +1,4 @@
-"""`lmos serve` as a process of its own: it says where it is, serves, and stops when it is told to."""
+"""`lmos serve` as a process of its own: it says where it is, serves, and stops when told to."""
 
 from __future__ import annotations
 
