@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -260,6 +261,8 @@ def test_a_client_that_leaves_stops_the_generation(
     def counting(model: BaseModel, *arguments: object) -> object:
         nonlocal said
         said += 1
+        # Long enough that a server that goes on is noticed.
+        time.sleep(0.02)
         return step(model, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(BaseModel, "step", counting)
