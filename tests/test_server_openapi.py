@@ -44,7 +44,8 @@ def test_every_route_does_what_is_described(tiny_llama: BaseModel, tmp_path: Pat
     name = tiny_llama.name
     app = make_app(ServerConfig(tmp_path, load=lambda *_: tiny_llama, default_model=name))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
-    operations = [found.ok() for found in schema.get_all_operations()]
+    found: list[Any] = list(schema.get_all_operations())
+    operations = [each.ok() for each in found]
     assert {operation.path for operation in operations} == set(app.openapi()["paths"])
     for operation in operations:
         given(operation.as_strategy())(SETTINGS(_validate))()
