@@ -17,6 +17,7 @@ from benchmarks.plot import plot
 from benchmarks.recall import recall
 from benchmarks.retention import retention
 from benchmarks.scale_out import scale_out
+from benchmarks.serving import serving_benchmark
 from benchmarks.speed import speed
 from benchmarks.strategies import strategies
 from benchmarks.unknown import unknown
@@ -31,7 +32,7 @@ def main() -> None:
 
 _COMMANDS = (
     *(facts, babilong, icl, recall, answers, cases, unknown, retention, lifelong),
-    *(speed, walk, edits, encryption, strategies, scale_out),
+    *(speed, walk, edits, encryption, strategies, scale_out, serving_benchmark),
     *(ablation, plot),
 )
 

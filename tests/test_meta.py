@@ -30,6 +30,7 @@ LAYERS = [
     {"session"},
     {"upkeep"},
     {"training"},
+    {"server"},
     {"cli"},
 ]
 ONLY_IMPORTERS = {
@@ -47,6 +48,11 @@ ONLY_IMPORTERS = {
     "openpyxl": ("documents.offices",),
     "selectolax": ("documents.webpages",),
     "watchfiles": ("upkeep.watching",),
+    "fastapi": ("server",),
+    "starlette": ("server",),
+    "uvicorn": ("server.running",),
+    "pydantic": ("server",),
+    "prometheus_client": ("server",),
     "click": ("cli",),
     "rich": ("cli",),
 }

@@ -519,6 +519,7 @@ class Session:
             _calibration=self.model.calibration,
             _start=start,
             _reader=Reader(self.model, question, turns, read),
+            num_prompt_tokens=len(prompt_TD),
         )
 
     def cite(self, retrieval: Retrieval) -> tuple[Citation, ...]:

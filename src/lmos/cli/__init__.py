@@ -17,12 +17,14 @@ from lmos.cli.commands.compact import compact
 from lmos.cli.commands.export import export
 from lmos.cli.commands.forget import forget
 from lmos.cli.commands.importing import import_archive
+from lmos.cli.commands.keys import keys
 from lmos.cli.commands.new import new
 from lmos.cli.commands.quota import quota
 from lmos.cli.commands.reencode import reencode
 from lmos.cli.commands.rekey import rekey
 from lmos.cli.commands.repair import repair
 from lmos.cli.commands.retrieve import retrieve
+from lmos.cli.commands.serve import serve
 from lmos.cli.commands.sources import sources
 from lmos.cli.commands.status import status
 from lmos.cli.commands.sync import sync
@@ -34,6 +36,7 @@ from lmos.cli.failures import FailingGroup
 _COMMANDS = (
     *(new, add, sync, watch, ask, chat, retrieve, sources, status, forget, verify, repair),
     *(export, import_archive, reencode, rekey, compact, quota),
+    *(serve, keys),
     *(train, calibrate),
 )
 

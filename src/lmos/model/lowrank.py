@@ -1,7 +1,8 @@
 """Low-rank weights beside a frozen model, as peft writes them, that can be switched on and off.
 
-For use, not for training, and without peft, whose import takes longer than an answer. Knows
-modules and files; does not know what the weights were trained for.
+For use, not for training, and without peft, whose import takes longer than an answer. One thread
+may compute with the weights while another does without. Knows modules and files; does not know what
+the weights were trained for.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
+
+_on: ContextVar[LowRank | None] = ContextVar("lmos_low_rank", default=None)
 
 
 class LowRank:
@@ -41,7 +45,6 @@ class LowRank:
         """
         options, tensors = _read(folder)
         self.hash = hash_tensors(tensors, torch.float32)
-        self._is_on = False
         self._handles: list[Any] = []
         scale = float(options["lora_alpha"]) / float(options["r"])
         for name in sorted(key.removesuffix(_DOWN) for key in tensors if key.endswith(_DOWN)):
@@ -61,12 +64,12 @@ class LowRank:
 
     @contextmanager
     def on(self) -> Iterator[None]:
-        """Have the model compute with the weights inside the `with`."""
-        was_on, self._is_on = self._is_on, True
+        """Have the model compute with the weights inside the `with`, in this thread only."""
+        token = _on.set(self)
         try:
             yield
         finally:
-            self._is_on = was_on
+            _on.reset(token)
 
     def remove(self) -> None:
         """Take the weights away from the model."""
@@ -76,7 +79,7 @@ class LowRank:
 
     def _hook(self, down_RD: Tensor, up_DR: Tensor) -> Any:
         def add(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-            return output + (inputs[0] @ down_RD.T) @ up_DR.T if self._is_on else None
+            return output + (inputs[0] @ down_RD.T) @ up_DR.T if _on.get() is self else None
 
         return add
 

@@ -6,8 +6,10 @@ of Hugging Face models, but neither files, text nor adapters.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -28,8 +30,27 @@ from lmos.model.selfcheck import check_model
 _SCORING_DEPTH = 0.6
 
 
+class _Stop(NamedTuple):
+    """The layer before which a forward pass ends, and what enters it."""
+
+    layer: nn.Module
+    heard: list[Tensor]
+
+
+_stop: ContextVar[_Stop | None] = ContextVar("lmos_stop", default=None)
+_hooking = threading.Lock()
+
+
+def _stop_here(layer: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """End the pass of this thread if it is to end before this layer."""
+    stop = _stop.get()
+    if stop is not None and stop.layer is layer:
+        stop.heard.append(inputs[0] if inputs else options["hidden_states"])
+        raise LayerReached
+
+
 class Transformer:
-    """A causal LM that takes embeddings and any mask.
+    """A causal LM that takes embeddings and any mask. Threads may share one.
 
     Attributes:
         module: The Hugging Face model, with lmos' attention and, maybe, LoRA layers in place.
@@ -48,6 +69,7 @@ class Transformer:
         """
         self.module = module.eval()
         self.name = name
+        self._stopping: dict[int, nn.Module] = {}
         self._config = module.config.get_text_config(decoder=True)
         self._guarded(lambda: require_known_layers(self._config))
         state = self._guarded(self._hear_attention)
@@ -141,19 +163,25 @@ class Transformer:
     ) -> Float[Tensor, "B T D"]:
         """What enters layer `depth`; neither it nor those above it are run."""
         heard: list[Tensor] = []
-
-        def stop(_: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
-            heard.append(inputs[0] if inputs else options["hidden_states"])
-            raise LayerReached
-
-        handle = self._layers()[depth].register_forward_pre_hook(stop, with_kwargs=True)
+        token = _stop.set(_Stop(self._stopping_layer(depth), heard))
         try:
             self._run(x_BTD, **arguments)
         except LayerReached:
             pass
         finally:
-            handle.remove()
+            _stop.reset(token)
         return heard[0]
+
+    def _stopping_layer(self, depth: int) -> nn.Module:
+        """Layer `depth`, which looks from now on whether a pass shall stop there.
+
+        The hook stays: others may be computing while one is put in or taken out.
+        """
+        with _hooking:
+            if depth not in self._stopping:
+                self._stopping[depth] = layer = self._layers()[depth]
+                layer.register_forward_pre_hook(_stop_here, with_kwargs=True)
+            return self._stopping[depth]
 
     def _layers(self) -> nn.ModuleList:
         """The layers of the transformer, from the first on."""

@@ -37,6 +37,7 @@ class Answer:
         reason: Why there is nothing to answer from; `None` if there is something.
         differing: What other passages say, where they say something else; known when it is
             complete.
+        num_prompt_tokens: Positions that were read before the first token.
     """
 
     question: str
@@ -54,6 +55,7 @@ class Answer:
     evidence: Evidence | None = None
     reason: str | None = None
     differing: tuple[Differing, ...] = ()
+    num_prompt_tokens: int = 0
 
     def __post_init__(self) -> None:
         self._pieces = iter(self._stream)
@@ -70,6 +72,11 @@ class Answer:
             yield rest
         if self.evidence is None:
             self._finish()
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that were generated so far."""
+        return len(self._stream.log_probabilities)
 
     @property
     def is_given(self) -> bool:

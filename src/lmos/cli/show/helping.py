@@ -14,7 +14,7 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., None])
 _OTHER = "Options"
 _OUTPUT = "Output"
 _HELP = "Help"
-_GROUPS = (_OTHER, "Files", "Answer", "Search", "Model", _OUTPUT, _HELP)
+_GROUPS = (_OTHER, "Files", "Answer", "Search", "Limits", "Model", _OUTPUT, _HELP)
 _SHOWS_ALL = "lmos.shows_all_options"
 
 
@@ -65,6 +65,19 @@ class HelpfulCommand(click.Command):
             if records:
                 with formatter.section(group):
                     formatter.write_dl(records)
+
+
+class HelpfulGroup(HelpfulCommand, click.Group):
+    """A command of commands, whose help lists them behind its options."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One section a group of options, and one of commands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order in which they were added, not of the alphabet."""
+        return list(self.commands)
 
 
 def _unwrapped(text: str | None) -> str | None:

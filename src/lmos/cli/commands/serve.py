@@ -1,0 +1,176 @@
+"""`lmos serve`: the stores of a folder over HTTP."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lmos.cli import parameters
+from lmos.cli.options import ModelChoice, model_options
+from lmos.cli.show.helping import HelpfulCommand, option
+from lmos.cli.show.output import count, note, waiting
+from lmos.errors import ConfigError
+from lmos.model.released import DEFAULT_MODEL
+
+_LIBRARIES = ("fastapi", "uvicorn", "multipart", "prometheus_client")
+_MEGABYTE = 1_000_000
+
+
+@click.command(cls=HelpfulCommand, short_help="Serve the stores of a folder over HTTP.")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    metavar="N",
+    help="0 takes one that is free.",
+)
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="API keys, as lmos keys makes them. Without, only this machine is served.",
+)
+@option(
+    "--origin",
+    "origins",
+    is_rare=True,
+    multiple=True,
+    metavar="URL",
+    help="Web pages of this address may call the server; repeatable.",
+)
+@option(
+    "--max-open",
+    group="Limits",
+    is_rare=True,
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    metavar="N",
+    help="Stores that are open at once.",
+)
+@option(
+    "--readers",
+    group="Limits",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Questions that are answered at once.",
+)
+@option(
+    "--max-waiting",
+    group="Limits",
+    type=click.IntRange(min=1),
+    default=64,
+    show_default=True,
+    metavar="N",
+    help="Requests that may wait for their turn; others are told when to come again.",
+)
+@option(
+    "--max-mb",
+    group="Limits",
+    type=click.FloatRange(min=0, min_open=True),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Size of a request, in megabytes.",
+)
+@option(
+    "--timeout",
+    group="Limits",
+    type=parameters.duration,
+    default="120",
+    show_default=True,
+    metavar="SECONDS",
+    help="How long an answer may take.",
+)
+@option(
+    "--wait",
+    group="Limits",
+    is_rare=True,
+    type=parameters.duration,
+    default="30",
+    show_default=True,
+    metavar="SECONDS",
+    help="How long a change waits while another process writes to the store.",
+)
+@model_options
+def serve(
+    folder: Path,
+    host: str,
+    port: int,
+    keys: Path | None,
+    origins: tuple[str, ...],
+    max_open: int,
+    readers: int,
+    max_waiting: int,
+    max_mb: float,
+    timeout: float,
+    wait: float,
+    model: ModelChoice,
+) -> None:
+    r"""Serve the stores of FOLDER, the files NAME.lmos in it, to programs: REST, and OpenAI's API.
+
+    \b
+    Example:
+      lmos serve stores/
+      lmos keys add keys.json --store life --write
+      lmos serve stores/ --host 0.0.0.0 --port 80 --keys keys.json
+      curl localhost:8000/stores
+
+    Stores are made, filled and asked under /stores, described by /openapi.json. OpenAI's clients
+    take http://HOST:PORT/v1 as their base_url, and name a store as `model` or as `user`. Adding
+    keeps nobody from asking. Ctrl-C stops; what was acknowledged is kept.
+    """
+    _require_libraries()
+
+    from lmos import session
+    from lmos.server.app import make_app
+    from lmos.server.running import LOCAL_HOSTS, address_of, listen, require_private, run
+    from lmos.server.settings import ServerConfig
+
+    def load(name: str, adapter: str | None) -> Any:
+        return session.load_model(choice.name or name, choice.adapter or adapter, **choice.loading)
+
+    choice = model
+    config = ServerConfig(
+        folder=folder,
+        keys=keys,
+        default_model=choice.name or DEFAULT_MODEL,
+        load=load,
+        max_open=max_open,
+        readers=readers,
+        max_waiting=max_waiting,
+        max_body_bytes=int(max_mb * _MEGABYTE),
+        answer_seconds=timeout,
+        wait_seconds=wait,
+        origins=origins,
+        hosts=LOCAL_HOSTS if keys is None else None,
+    )
+    require_private(config, host)
+    app = make_app(config)
+    with waiting(f"loading {config.default_model}"):
+        # What cannot be loaded is told now, not to the first who asks.
+        app.state.serving.models.default()
+    with listen(host, port) as listener:
+        num_stores = count(len(app.state.serving.pool.names()), "store")
+        note(f"serving {num_stores} on {address_of(listener)}; Ctrl-C stops")
+        try:
+            run(app, listener)
+        except KeyboardInterrupt:
+            note("stopped")
+
+
+def _require_libraries() -> None:
+    missing = [name for name in _LIBRARIES if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"lmos serve needs {', '.join(missing)}, which is not installed: "
+            'pip install "lmos[server]"'
+        )

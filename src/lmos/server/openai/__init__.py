@@ -1,0 +1,1 @@
+"""What OpenAI's clients call: chat completions, responses, search, embeddings, models."""
