@@ -28,6 +28,7 @@ LAYERS = [
     {"session"},
     {"upkeep"},
     {"training"},
+    {"integrations", "mcp"},
     {"cli"},
 ]
 ONLY_IMPORTERS = {
@@ -39,6 +40,8 @@ ONLY_IMPORTERS = {
     "tokenizers": ("model.tokens", "model.conversion", "training"),
     "faiss": ("search.vectorindex",),
     "ray": ("upkeep.scaleout",),
+    "mcp": ("mcp",),
+    "uvicorn": ("mcp",),
     "click": ("cli",),
     "rich": ("cli",),
 }

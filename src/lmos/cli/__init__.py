@@ -17,6 +17,7 @@ from lmos.cli.commands.compact import compact
 from lmos.cli.commands.export import export
 from lmos.cli.commands.forget import forget
 from lmos.cli.commands.importing import import_archive
+from lmos.cli.commands.mcp import mcp
 from lmos.cli.commands.new import new
 from lmos.cli.commands.pretrain import pretrain
 from lmos.cli.commands.quota import quota
@@ -34,6 +35,7 @@ _COMMANDS = (
     *(new, add, sync, ask, chat, retrieve, sources, status, forget, verify, repair),
     *(export, import_archive, reencode, compact, quota),
     *(pretrain, train, calibrate),
+    mcp,
 )
 
 
