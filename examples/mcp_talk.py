@@ -18,15 +18,17 @@ import anyio
 from mcp import Client, StdioServerParameters
 from mcp_types import TextContent
 
-HOUSEHOLD = Path(__file__).parent / "texts" / "household.md"
+TEXTS = Path(__file__).parent / "texts"
+NOTES = ("diary.md", "household.md")
 LMOS = ["-m", "lmos.cli"]
 
 
 def main() -> None:
-    """Make a store, add a file of notes, and use it as an agent would."""
+    """Make a store, add two files of notes, and use it as an agent would."""
     with tempfile.TemporaryDirectory() as folder:
         store = str(Path(folder) / "life.lmos")
-        for words in (["new", store], ["add", store, str(HOUSEHOLD), "--source", "household.md"]):
+        added = (["add", store, str(TEXTS / name), "--source", name] for name in NOTES)
+        for words in (["new", store], *added):
             subprocess.run([sys.executable, *LMOS, *words], check=True, capture_output=True)
         # The SDK hands down few variables of the environment; a client's settings name them.
         server = StdioServerParameters(
@@ -46,7 +48,7 @@ async def _talk(server: StdioServerParameters) -> None:
         await _call(client, "ask", question="Where does Nadia work?")
         await _call(client, "update", source="memory", old="in Leeds", new="in York")
         await _call(client, "search", query="Where does Nadia work?", limit=1)
-        await _call(client, "forget", source="diary")
+        await _call(client, "forget", source="dairy.md")
 
 
 async def _call(client: Client, tool: str, **arguments: Any) -> Any:

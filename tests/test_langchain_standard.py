@@ -1,4 +1,7 @@
-"""LangChain's own tests of retrievers; langchain-tests brings plugins for pytest along."""
+"""LangChain's own tests of retrievers; langchain-tests brings plugins for pytest along.
+
+pytest-asyncio among them warns of its settings: run this alone, with -o filterwarnings=default.
+"""
 
 from __future__ import annotations
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import llm
-
 from lmos.errors import ConfigError
-from lmos.integrations.passages import find_passages, place_of
-from lmos.session import Session
+
+try:
+    import llm
+except ImportError as error:
+    raise ConfigError("llm is not installed; install it with: pip install llm") from error
 
 _PASSAGES = 5
 
@@ -32,6 +33,10 @@ def load_fragments(argument: str) -> list[llm.Fragment]:
     Raises:
         LmosError: llm shows its words.
     """
+    # Only now: every start of llm imports this file, and torch takes seconds.
+    from lmos.integrations.passages import find_passages, place_of
+    from lmos.session import Session
+
     path, question = _split(argument)
     with Session.open(path, read_only=True) as session:
         found = find_passages(session, question, _PASSAGES)
