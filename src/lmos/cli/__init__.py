@@ -18,6 +18,7 @@ from lmos.cli.commands.export import export
 from lmos.cli.commands.forget import forget
 from lmos.cli.commands.importing import import_archive
 from lmos.cli.commands.keys import keys
+from lmos.cli.commands.mcp import mcp
 from lmos.cli.commands.new import new
 from lmos.cli.commands.quota import quota
 from lmos.cli.commands.reencode import reencode
@@ -36,7 +37,7 @@ from lmos.cli.failures import FailingGroup
 _COMMANDS = (
     *(new, add, sync, watch, ask, chat, retrieve, sources, status, forget, verify, repair),
     *(export, import_archive, reencode, rekey, compact, quota),
-    *(serve, keys),
+    *(serve, keys, mcp),
     *(train, calibrate),
 )
 

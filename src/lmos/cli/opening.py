@@ -6,8 +6,8 @@ Knows which model belongs to a store. Does not know what the commands do with it
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -95,6 +95,40 @@ def open_shared_session(
     """
     with SQLiteStore.open_shared(path, patience(wait), key) as store:
         yield session_of(store, choice)
+
+
+@contextmanager
+def open_sessions(
+    named: Mapping[str, Path], choice: ModelChoice, *, read_only: bool, wait: float
+) -> Iterator[dict[str, Session]]:
+    """Several stores by name, each as `open_shared_session` does; those of one model share it.
+
+    Args:
+        named: Their paths.
+        choice: The model that the user named.
+        read_only: Never change them.
+        wait: Seconds for which each change waits while another process writes.
+
+    Raises:
+        StoreError: Or a kind of it: a store cannot be opened, or is not of this model.
+        ModelError: A model cannot be loaded.
+    """
+    models: dict[tuple[str, str | None], BaseModel] = {}
+    sessions: dict[str, Session] = {}
+    with ExitStack() as end:
+        for name, path in named.items():
+            if read_only:
+                store = SQLiteStore.open(path, read_only=True)
+            else:
+                store = SQLiteStore.open_shared(path, patience(wait))
+            end.enter_context(store)
+            key = (store.manifest.base_model, store.manifest.adapter)
+            if key in models:
+                sessions[name] = Session(models[key], store)
+            else:
+                sessions[name] = session_of(store, choice)
+                models[key] = sessions[name].model
+        yield sessions
 
 
 def session_of(store: AbstractStore, choice: ModelChoice) -> Session:
