@@ -79,6 +79,8 @@ def ask(store: Path) -> None:
         answers.append(answer)
         said = answer.text if answer.is_found else "nothing found"
         console.print(f"\n[bold]{question}[/bold]\n  → {said} [dim]({answer.confidence:.0%})[/dim]")
+        for other in answer.differing:
+            console.print(f"    but {other.citation.source} also says: {other.text}")
         for citation in answer.citations[:2]:
             place = f"{citation.source} bytes {citation.start_byte}–{citation.end_byte}"
             console.print(

@@ -52,7 +52,7 @@ async def retrieve(store: StoreName, body: RetrieveRequest, access: Allowed) -> 
     "/{store}/ask",
     operation_id="ask",
     response_model=AskReply,
-    responses={200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {EVENT_STREAM: {}}}},
 )
 async def ask(
     store: StoreName, body: AskRequest, access: Allowed, request: Request

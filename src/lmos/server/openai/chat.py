@@ -103,7 +103,7 @@ class _Completion:
 @router.post(
     "/chat/completions",
     operation_id="create_chat_completion",
-    responses={200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {EVENT_STREAM: {}}}},
 )
 async def create_chat_completion(body: ChatRequest, choice: Chosen, request: Request) -> Response:
     """Answer the last message from a store; earlier ones are read as turns of the talk.

@@ -140,7 +140,7 @@ class _Response:
 @router.post(
     "/responses",
     operation_id="create_response",
-    responses={200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {EVENT_STREAM: {}}}},
 )
 async def create_response(body: ResponsesRequest, choice: Chosen, request: Request) -> Response:
     """Answer a question from a store, and go on with a talk by `previous_response_id`.
