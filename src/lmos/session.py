@@ -506,7 +506,8 @@ class Session:
                     _start=start,
                     reason=why_nothing(self.store, config or RetrievalConfig()),
                 )
-            prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, question, turns)
+            asked = readable(question.strip())
+            prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, asked, turns)
             passages = read_passages(self.store, retrieval.hits)
             read = [passage_of(self.store, hit.source, hit.byte_span) for hit in retrieval.hits]
         return Answer(
@@ -518,7 +519,7 @@ class Session:
             _passages=passages,
             _calibration=self.model.calibration,
             _start=start,
-            _reader=Reader(self.model, question, turns, read),
+            _reader=Reader(self.model, asked, turns, read),
             num_prompt_tokens=len(prompt_TD),
         )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from lmos.errors import ModelError
+from lmos.text.content import is_polar
 
 CALIBRATION_FILE = "lmos_calibration.json"
 CALIBRATION_FORMAT = 1
@@ -39,7 +40,8 @@ class Evidence:
         score_entropy: Of the softmax over the scores of its level.
         question_share: Share of the question's words in the passage that holds most of them.
         name_share: The same of its names only: words after the first with a capital or a digit.
-        quoted_share: 1 if the answer stands in a passage word for word, else 0.
+        quoted_share: 1 if the answer stands in a passage word for word, or is a mere yes or no,
+            else 0.
     """
 
     mean_log_probability: float
@@ -86,7 +88,9 @@ class Evidence:
             score_entropy=_entropy(scores),
             question_share=_word_share(_words(question), passages),
             name_share=_word_share(_names(question), passages),
-            quoted_share=float(any(find_words(answer, passage) for passage in passages)),
+            quoted_share=float(
+                is_polar(answer) or any(find_words(answer, passage) for passage in passages)
+            ),
         )
 
 

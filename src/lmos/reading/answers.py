@@ -16,6 +16,7 @@ from lmos.reading.differing import Differing, Reader
 from lmos.reading.generation import AnswerStream
 from lmos.search.retriever import Retrieval
 from lmos.text.content import rest_of_word
+from lmos.text.normal import readable
 
 
 @dataclass
@@ -95,8 +96,8 @@ class Answer:
         self.citations = cite(self._passages, said)
         walk = self.retrieval.walk
         self.evidence = Evidence.gather(
-            self.question,
-            said,
+            readable(self.question),
+            readable(said),
             self._stream.log_probabilities,
             self._stream.unknown_log_probability,
             [score for _, score in walk[-1].kept] if walk else [],

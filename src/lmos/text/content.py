@@ -19,6 +19,9 @@ _LONG_ANSWER = 12
 _CLOSING = ".,;:!?)]}>\"'”’»…"
 _DIGIT_GROUPS = re.compile(r"\d[ -]\d+$")
 _POLAR = frozenset(("yes", "no"))
+_POLAR_ELSEWHERE = frozenset(
+    "ja nein oui non sí si no nee sim não nao nej tak nie yes да нет はい いいえ".split()
+)
 
 
 def words_of(answer: str) -> list[str]:
@@ -58,6 +61,12 @@ def is_same(said: str, wanted: str) -> bool:
         return said_words[0] == wanted_words[0]
     is_short = len(said_words) <= len(wanted_words) + _LONG_ANSWER
     return (is_short and _holds(said_words, wanted_words)) or f1(said, wanted) >= _F1_OF_SAME
+
+
+def is_polar(answer: str) -> bool:
+    """Whether an answer is a mere yes or no, in one of some languages."""
+    words = words_of(answer)
+    return len(words) == 1 and words[0] in _POLAR | _POLAR_ELSEWHERE
 
 
 def rest_of_word(said: str, texts: Iterable[str]) -> str:

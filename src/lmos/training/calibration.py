@@ -23,7 +23,10 @@ from lmos.store.memory import MemoryStore
 from lmos.text.content import is_same
 from lmos.training.unanswerable import HalfAnsweredSampler
 
-_NAMES = tuple(field.name for field in fields(Evidence))
+_SCORES = ("best_score", "runner_up_gap", "median_gap", "score_entropy")
+"""What the search says has been noise beside what the reader says: without it the area under the
+curve was 0.845, with it 0.839, on 422 questions about articles and notes."""
+_NAMES = tuple(each.name for each in fields(Evidence) if each.name not in _SCORES)
 _NUM_FOLDS = 5
 _DECAY = 1.0
 
