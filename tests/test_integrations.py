@@ -50,7 +50,8 @@ def test_a_haystack_pipeline_retrieves_and_is_saved(life: Path) -> None:
 
     pipeline = Pipeline()
     pipeline.add_component("memory", LmosRetriever(path=str(life)))
-    for each in (pipeline, Pipeline.loads(pipeline.dumps())):
+    again = Pipeline.loads(pipeline.dumps(), allowed_modules=["lmos.integrations.haystack"])
+    for each in (pipeline, again):
         (document,) = each.run({"memory": {"query": QUESTION}})["memory"]["documents"]
         assert document.content == FACT
         assert document.meta["source"] == "notes.md"

@@ -1,6 +1,7 @@
 """LangChain's own tests of retrievers; langchain-tests brings plugins for pytest along.
 
-pytest-asyncio among them warns of its settings: run this alone, with -o filterwarnings=default.
+pytest-asyncio among them wants settings of its own: run this alone, with
+`-o filterwarnings=default -o asyncio_mode=auto`.
 """
 
 from __future__ import annotations

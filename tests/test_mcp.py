@@ -151,6 +151,21 @@ def test_a_client_uses_the_command_over_http(life: Path) -> None:
             serving.terminate()
 
 
+def test_an_encrypted_store_is_served_with_its_key(life: Path, tmp_path: Path) -> None:
+    (tmp_path / "life.key").write_bytes(bytes(range(32)))
+    # In a process of its own: in this one, keys are derived at a lower cost.
+    words = ["-m", "lmos.cli", "rekey", str(life), "--new-key-file", str(tmp_path / "life.key")]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE_FOLDER)}
+    subprocess.run([sys.executable, *words], env=environment, check=True)
+
+    async def use(client: Client) -> None:
+        await call(client, "remember", text=FACT)
+        assert (await call(client, "search", query="4812"))["results"][0]["text"] == FACT
+
+    talk(command(life, "--key-file", tmp_path / "life.key"), use)
+    assert "is encrypted" in failure("mcp", life)
+
+
 def test_an_app_of_another_makes_serves_it_at_a_path(life: Path, tiny_llama: BaseModel) -> None:
     server = make_server(opened(tiny_llama, life), may_write=True, only="life")
     app = Starlette(routes=http_routes(server, "/mcp"), lifespan=lambda _: http_lifespan(server))

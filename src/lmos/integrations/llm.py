@@ -25,14 +25,8 @@ def register_fragment_loaders(register: Callable[..., None]) -> None:
 
 
 def load_fragments(argument: str) -> list[llm.Fragment]:
-    """Passages of a lmos store for a question, as lmos:STORE:QUESTION.
-
-    Args:
-        argument: The path of the store, a colon, and the question.
-
-    Raises:
-        LmosError: llm shows its words.
-    """
+    """Passages of an lmos store for a question: lmos:life.lmos:"Who came?"."""
+    # This docstring is what `llm fragments loaders` shows. llm reports errors in their words.
     # Only now: every start of llm imports this file, and torch takes seconds.
     from lmos.integrations.passages import find_passages, place_of
     from lmos.session import Session
