@@ -99,13 +99,19 @@ def open_shared_session(
 
 @contextmanager
 def open_sessions(
-    named: Mapping[str, Path], choice: ModelChoice, *, read_only: bool, wait: float
+    named: Mapping[str, Path],
+    choice: ModelChoice,
+    keys: Mapping[str, Key | None],
+    *,
+    read_only: bool,
+    wait: float,
 ) -> Iterator[dict[str, Session]]:
     """Several stores by name, each as `open_shared_session` does; those of one model share it.
 
     Args:
         named: Their paths.
         choice: The model that the user named.
+        keys: What each is encrypted with.
         read_only: Never change them.
         wait: Seconds for which each change waits while another process writes.
 
@@ -118,16 +124,16 @@ def open_sessions(
     with ExitStack() as end:
         for name, path in named.items():
             if read_only:
-                store = SQLiteStore.open(path, read_only=True)
+                store = SQLiteStore.open(path, read_only=True, key=keys[name])
             else:
-                store = SQLiteStore.open_shared(path, patience(wait))
+                store = SQLiteStore.open_shared(path, patience(wait), keys[name])
             end.enter_context(store)
-            key = (store.manifest.base_model, store.manifest.adapter)
-            if key in models:
-                sessions[name] = Session(models[key], store)
+            needed = (store.manifest.base_model, store.manifest.adapter)
+            if needed in models:
+                sessions[name] = Session(models[needed], store)
             else:
                 sessions[name] = session_of(store, choice)
-                models[key] = sessions[name].model
+                models[needed] = sessions[name].model
         yield sessions
 
 

@@ -13,6 +13,7 @@ from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
 from lmos.model.released import DEFAULT_MODEL
 from lmos.session import load_model
+from lmos.store.keys import Key
 from lmos.text.files import decode_text
 
 LoadModel = Callable[[str, str | None], BaseModel]
@@ -33,6 +34,8 @@ class ServerConfig:
         default_model: The model of new stores and of embeddings.
         load: Loads a model, once for all stores that are bound to it.
         read_file: From the name and the bytes of a file that is uploaded to its text.
+        store_key: Opens the stores that are encrypted, and encrypts new ones; without one, they are
+            refused and new ones are not encrypted.
         max_models: Most models in memory; a store of one more is refused.
         max_open: Most stores that are open at once; the one that was used least recently is closed.
         readers: Threads that answer, retrieve and read.
@@ -53,6 +56,7 @@ class ServerConfig:
     default_model: str = DEFAULT_MODEL
     load: LoadModel = load_model
     read_file: ReadFile = decode_text
+    store_key: Key | None = None
     max_models: int = 2
     max_open: int = 64
     readers: int = 4

@@ -17,7 +17,7 @@ from pydantic import FiniteFloat
 from lmos.nodes import Source, Span
 from lmos.server.access import Access, Allowed
 from lmos.server.names import NAME_PATTERN
-from lmos.server.problems import ProblemReply
+from lmos.server.problems import Problem, ProblemReply
 from lmos.server.shapes import (
     MAX_NAME_CHARS,
     Deleted,
@@ -203,7 +203,18 @@ async def export_store(store: StoreName, access: Allowed) -> StreamingResponse:
 
 
 def _archived(session: Session) -> BinaryIO:
-    """The archive of a store, in a file that is gone when it is closed."""
+    """The archive of a store, in a file that is gone when it is closed.
+
+    Raises:
+        Problem: The store is encrypted; no archive is.
+    """
+    if session.store.key is not None:
+        raise Problem(
+            403,
+            "this store is encrypted, and an archive is not; whoever has the key writes one with "
+            "lmos export --plain",
+            code="store_encrypted",
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = FilePath(folder, "export.zip")
         write_archive(session.store, path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import ModelChoice, model_options, wait_option
 from lmos.cli.show.helping import HelpfulCommand
 from lmos.cli.show.output import note
@@ -31,6 +32,7 @@ from lmos.errors import ConfigError
     show_default=True,
     help="With --http, where to listen; 0 takes a port that is free.",
 )
+@key_option
 @wait_option
 @model_options
 def mcp(
@@ -40,6 +42,7 @@ def mcp(
     host: str,
     port: int,
     wait: float,
+    key: KeyChoice,
     model: ModelChoice,
 ) -> None:
     r"""Let an agent search, ask and change each STORE, by the Model Context Protocol (MCP).
@@ -67,7 +70,9 @@ def mcp(
     from lmos.mcp.sessions import OpenSessions, names_of
 
     named = names_of(stores)
-    with open_sessions(named, model, read_only=read_only, wait=wait) as opened:
+    key_of = key.key_of if len(named) == 1 else key.key_of_one_among
+    keys = {name: key_of(path) for name, path in named.items()}
+    with open_sessions(named, model, keys, read_only=read_only, wait=wait) as opened:
         only = next(iter(named)) if len(named) == 1 else None
         server = make_server(OpenSessions(opened), may_write=not read_only, only=only)
         if not http:
