@@ -48,9 +48,9 @@ class AgentSessions:
         """
         with self._in_words():
             self._access.to_read(name)
-            with self._turn(self._serving.answering, name):
-                with self._serving.pool.reading(name) as session:
-                    yield session
+            turn = self._turn(self._serving.answering, name)
+            with turn, self._serving.pool.reading(name) as session:
+                yield session
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Session]:
@@ -61,9 +61,9 @@ class AgentSessions:
         """
         with self._in_words():
             self._access.to_write(name)
-            with self._turn(self._serving.changing, name):
-                with self._serving.pool.writing(name) as session:
-                    yield session
+            turn = self._turn(self._serving.changing, name)
+            with turn, self._serving.pool.writing(name) as session:
+                yield session
 
     @contextmanager
     def _turn(self, lane: Lane, store: str) -> Iterator[None]:
