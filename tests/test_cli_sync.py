@@ -147,10 +147,10 @@ def test_with_strict_a_bad_file_stops_it_before_anything_is_done(store: Path) ->
 def test_what_is_left_out_is_neither_added_nor_forgotten(store: Path) -> None:
     Path("notes/deep/c.txt").unlink()
     Path("notes/deep/d.txt").write_text("New.")
-    Path("notes/e.org").write_text("Org.")
+    Path("notes/e.tags").write_text("Tags.")
     assert values("sync", store, "notes", "--exclude", "deep")["steps"] == []
-    (step,) = values("sync", store, "notes", "--include", "*.org")["steps"]
-    assert (step["action"], step["source"]) == ("add", "notes/e.org")
+    (step,) = values("sync", store, "notes", "--include", "*.tags")["steps"]
+    assert (step["action"], step["source"]) == ("add", "notes/e.tags")
     assert "notes/deep/c.txt" in texts_in(store)
 
 

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from conftest import new_llama
+from lmos.documents.base import Document, Reading
 from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
 from lmos.server.running import require_private
@@ -160,14 +161,51 @@ def test_a_file_is_added_and_one_that_is_no_text_is_refused(client: httpx.Client
     client.post("/stores", json={"name": "files"})
     sent = {"file": ("../../etc/café.txt", "Le café ferme à midi.".encode())}
     added = client.post("/stores/files/files", files=sent)
-    assert added.json()["num_bytes"] == len("Le café ferme à midi.".encode())
+    (source,) = added.json()["sources"]
+    assert source["num_bytes"] == len("Le café ferme à midi.".encode())
     named = client.post("/stores/files/files", files=sent, data={"name": "menu"}).json()
-    assert named["name"] == "menu"
+    assert named["sources"][0]["name"] == "menu"
     for data, why in ((b"\x89PNG\0", "expected plain text"), (b" \n", "white space")):
         refused = client.post("/stores/files/files", files={"file": ("a.txt", data)})
         assert why in error_of(refused, 400)["message"]
     assert client.get("/stores/files/sources").json()["total"] == 2
     client.delete("/stores/files")
+
+
+def test_a_document_is_read_and_cited_by_its_place(client: httpx.Client) -> None:
+    client.post("/stores", json={"name": "pages"})
+    page = "<html><body><h1>Boats</h1><p>The ferry leaves at noon.</p></body></html>"
+    sent = {"file": ("boats.html", page.encode())}
+    (source,) = client.post("/stores/pages/files", files=sent).json()["sources"]
+    assert source["name"] == "boats.html"
+    text = client.get("/stores/pages/text", params={"source": "boats.html"}).json()["text"]
+    assert "The ferry leaves at noon." in text
+    assert "<p>" not in text
+    table = {"file": ("boats.csv", b"boat,port\nAda,Bergen\nEva,Turku\n")}
+    client.post("/stores/pages/files", files=table).raise_for_status()
+    found = client.post("/stores/pages/retrieve", json={"question": "Turku?"}).json()["passages"]
+    places = {passage["place"] for passage in found if passage["source"] == "boats.csv"}
+    assert places & {"row 2", "row 3"}
+    client.delete("/stores/pages")
+
+
+def test_a_broken_document_is_refused_in_words(client: httpx.Client, server: Served) -> None:
+    client.post("/stores", json={"name": "broken"})
+    bomb = BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        size = 8 * server.config.max_body_bytes + 1
+        archive.writestr("word/document.xml", b"\0" * size)
+    for name, data, why in (
+        ("a.pdf", b"%PDF-1.7\nno more", "a.pdf: expected a PDF document, got a broken one"),
+        ("a.docx", b"PK\3\4no more", "got a broken archive"),
+        ("bomb.docx", bomb.getvalue(), "unpacks to"),
+    ):
+        refused = client.post("/stores/broken/files", files={"file": (name, data)})
+        error = error_of(refused, 400)
+        assert error["code"] == "bad_text"
+        assert why in error["message"]
+    assert client.get("/stores/broken/sources").json()["total"] == 0
+    client.delete("/stores/broken")
 
 
 def test_an_export_is_the_store_as_one_commit_left_it(
@@ -331,10 +369,10 @@ def test_a_long_add_keeps_nobody_from_asking(tiny_llama: BaseModel, tmp_path: Pa
         release, has_begun = threading.Event(), threading.Event()
         read_file = server.config.read_file
 
-        def slow_file(name: str, data: bytes) -> str:
+        def slow_file(name: str, data: bytes, reading: Reading) -> tuple[list[Document], list[str]]:
             has_begun.set()
             assert release.wait(PATIENCE_SECONDS)
-            return read_file(name, data)
+            return read_file(name, data, reading)
 
         object.__setattr__(server.config, "read_file", slow_file)
         replies: list[httpx.Response] = []
@@ -419,7 +457,7 @@ def test_health_numbers_and_a_log_without_texts(
 def test_a_failure_that_nobody_expected_is_told_without_a_trace(
     tiny_llama: BaseModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_: str, data: bytes) -> str:
+    def broken(_: str, data: bytes, __: Reading) -> tuple[list[Document], list[str]]:
         raise RuntimeError(f"cannot read {data.decode()}")
 
     with (

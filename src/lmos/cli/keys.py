@@ -61,6 +61,29 @@ class KeyChoice:
             )
         return key
 
+    def key_of_one_among(self, store: Path) -> Key | None:
+        """The same where other stores may have no key: `None` if this one needs none.
+
+        Raises:
+            StoreEncrypted: It needs one, and there is none and nobody to ask.
+            ConfigError: The key file cannot be used.
+        """
+        from lmos.store.files import require_store
+        from lmos.store.keys import is_encrypted
+
+        require_store(store)
+        return self.key_of(store) if is_encrypted(store) else None
+
+    def given(self) -> Key | None:
+        """The key in the file or in a variable, whatever it opens; nobody is asked.
+
+        Raises:
+            ConfigError: The key file cannot be used.
+        """
+        from lmos.store.keys import Key
+
+        return _key_of_environment() if self.file is None else Key.from_file(self.file)
+
 
 @dataclass(frozen=True)
 class NewKeyChoice:

@@ -128,12 +128,12 @@ def open_sessions(
             else:
                 store = SQLiteStore.open_shared(path, patience(wait), keys[name])
             end.enter_context(store)
-            key = (store.manifest.base_model, store.manifest.adapter)
-            if key in models:
-                sessions[name] = Session(models[key], store)
+            needed = (store.manifest.base_model, store.manifest.adapter)
+            if needed in models:
+                sessions[name] = Session(models[needed], store)
             else:
                 sessions[name] = session_of(store, choice)
-                models[key] = sessions[name].model
+                models[needed] = sessions[name].model
         yield sessions
 
 

@@ -1,4 +1,4 @@
-"""Files on the disk and pages of the web -> documents, or one sentence that says why there is none.
+"""Files that lie on the disk or were sent, and pages of the web -> documents, or why there is none.
 
 Knows single files. Knows neither folders nor stores.
 """
@@ -35,6 +35,22 @@ def look_at(name: str, path: Path, reading: Reading) -> list[tuple[TextFile, str
     documents = _read(reader, original, shown(path))
     time = modified(path)
     return [_text_file(name, path, each, time, reader, original.notes) for each in documents]
+
+
+def read_sent(name: str, data: bytes, reading: Reading) -> tuple[list[Document], list[str]]:
+    """The documents of a file that somebody sent, and what is to be told of how it was read.
+
+    Args:
+        name: Of the file; its suffix says what it is.
+        data: All of it.
+        reading: How it is read.
+
+    Raises:
+        DataError: It is too large, broken, or of no kind that can be read.
+    """
+    original = Original(PurePath(name).name, data, reading)
+    documents = _read(reader_of(PurePath(name), data[:HEAD_BYTES]), original, name)
+    return documents, original.notes
 
 
 def look_at_address(address: str, reading: Reading) -> list[tuple[TextFile, str]]:

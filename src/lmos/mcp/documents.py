@@ -92,9 +92,10 @@ def iso_time(seconds: float) -> str:
 def _passage(store: str, citation: Citation) -> dict[str, str]:
     place = Place(store, citation.source, Span(citation.start_byte, citation.end_byte))
     above = [*citation.headings, *filter(None, [citation.columns])]
+    source = ", ".join([citation.source, *filter(None, [citation.place])])
     return {
         "id": place.id,
-        "title": " › ".join([citation.source, *above]),
+        "title": " › ".join([source, *above]),
         "url": place.url,
         "text": citation.text,
     }

@@ -16,8 +16,10 @@ from typing import Any, ParamSpec, TypeVar
 from anyio import to_thread
 from mcp.server.mcpserver import MCPServer, ResourceSecurity
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import Resource, ToolAnnotations
 from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
 
 from lmos.errors import LmosError, SourceNotFound, StoreNotFound
 from lmos.mcp.documents import newest_first
@@ -153,6 +155,31 @@ def http_routes(
 def http_lifespan(server: MemoryServer) -> AbstractAsyncContextManager[None]:
     """What has to be entered while `http_routes` are served; once for each server."""
     return server.session_manager.run()
+
+
+async def answer_request(
+    server: MemoryServer, scope: Scope, receive: Receive, send: Send, *, max_body_bytes: int
+) -> None:
+    """Answer one request by streamable HTTP, and remember nothing of it.
+
+    For a server that is made for the request. Who may call it and by which name is up to the
+    caller.
+
+    Args:
+        server: From `make_server`.
+        scope: Of the request.
+        receive: Its body.
+        send: Takes the answer.
+        max_body_bytes: Of the request.
+    """
+    server.streamable_http_app(
+        json_response=True,
+        stateless_http=True,
+        max_request_body_size=max_body_bytes,
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    async with server.session_manager.run():
+        await server.session_manager.handle_request(scope, receive, send)
 
 
 def guide(sessions: Sessions, *, may_write: bool) -> str:

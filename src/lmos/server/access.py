@@ -72,6 +72,11 @@ class Access:
         """The store of a key that opens one alone."""
         return None if self._key is None or self._key.store == ANY_STORE else self._key.store
 
+    @property
+    def can_write(self) -> bool:
+        """Whether it may change the stores that it opens."""
+        return self._key is None or self._key.can_write
+
     def names(self) -> list[str]:
         """The stores that it may read."""
         return [name for name in self.serving.pool.names() if self._opens(name)]
@@ -99,7 +104,7 @@ class Access:
             ConfigError: This is no name of a store.
         """
         self.to_read(store)
-        if self._key is not None and not self._key.can_write:
+        if not self.can_write:
             raise Problem(
                 403, "this API key may read, not write; use one made with --write", code="read_only"
             )

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
 
 import anyio.to_thread
 from fastapi import Depends, FastAPI, Request, Response
@@ -15,10 +17,11 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
 
 from lmos.errors import LmosError
 from lmos.server import questions, stores
-from lmos.server.access import require_key, serving_of
+from lmos.server.access import Access, Allowed, require_key, serving_of
 from lmos.server.limits import Limits
 from lmos.server.openai import catalogue, chat, embeddings, responses, search
 from lmos.server.openai.talks import KeptTalks
@@ -71,6 +74,7 @@ def make_app(config: ServerConfig) -> FastAPI:
     app.state.talks = KeptTalks()
     for part in _PARTS:
         app.include_router(part.router)
+    _add_agents(app)
     _add_watching(app, serving)
     _add_handlers(app, config)
     if config.origins:
@@ -84,6 +88,30 @@ def make_app(config: ServerConfig) -> FastAPI:
     # The last one added is the first that sees a request.
     app.add_middleware(Watch, metrics=serving.metrics)
     return app
+
+
+def _add_agents(app: FastAPI) -> None:
+    """Let agents in, if the SDK of their protocol is installed."""
+    if find_spec("mcp") is None:
+        return
+    from lmos.server.agents import serve_agent
+
+    @app.post("/mcp", include_in_schema=False)
+    async def agents(request: Request, access: Allowed) -> Response:
+        return _Answered(access, serve_agent)
+
+
+class _Answered(Response):
+    """An answer that is written by a function of the access and the request."""
+
+    def __init__(self, access: Access, answer: Any) -> None:
+        super().__init__()
+        self._access = access
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Write it."""
+        await self._answer(self._access, scope, receive, send)
 
 
 def _add_watching(app: FastAPI, serving: Serving) -> None:

@@ -21,6 +21,7 @@ from lmos.server.names import path_of, store_names
 from lmos.server.problems import Problem
 from lmos.session import Session, make_manifest
 from lmos.store.files import remove_files, remove_indexes, require_store
+from lmos.store.keys import Key, is_encrypted
 from lmos.store.sqlite import SQLiteStore
 from lmos.store.writer import Patience, WriterLock
 
@@ -28,8 +29,9 @@ from lmos.store.writer import Patience, WriterLock
 class _OpenStore:
     """One store that is open: sessions that nobody uses just now, and who uses others."""
 
-    def __init__(self, path: Path, models: ModelShelf, patience: Patience) -> None:
+    def __init__(self, path: Path, models: ModelShelf, patience: Patience, key: Key | None) -> None:
         self._path = path
+        self._key = key
         self._models = models
         self._patience = patience
         self._idle: list[Session] = []
@@ -45,7 +47,7 @@ class _OpenStore:
         with self._lock:
             session = self._idle.pop() if self._idle else None
         if session is None:
-            session = self._bound(self._open_to_read())
+            session = self._bound(self._opened())
         try:
             yield session
         except (LmosError, Problem):
@@ -62,7 +64,7 @@ class _OpenStore:
         """The session that writes; one thread at a time."""
         with self._writing:
             if self._writer is None:
-                self._writer = self._bound(SQLiteStore.open_shared(self._path, self._patience))
+                self._writer = self._bound(self._opened())
             yield self._writer
 
     def close(self) -> None:
@@ -78,9 +80,10 @@ class _OpenStore:
         with self._lock:
             self._idle.append(session)
 
-    def _open_to_read(self) -> SQLiteStore:
-        # Like the writer, for files of an older format; it is never asked to write.
-        return SQLiteStore.open_shared(self._path, self._patience)
+    def _opened(self) -> SQLiteStore:
+        # To read it too, for files of an older format; then it is never asked to write.
+        key = _key_of(self._path, self._key)
+        return SQLiteStore.open_shared(self._path, self._patience, key)
 
     def _bound(self, store: SQLiteStore) -> Session:
         try:
@@ -99,11 +102,18 @@ class StorePool:
         models: Theirs.
         max_open: Most that are open at once.
         wait_seconds: How long a change waits while another process writes.
+        key: Opens those that are encrypted, and encrypts new ones.
     """
 
     def __init__(
-        self, folder: Path, models: ModelShelf, max_open: int, wait_seconds: float
+        self,
+        folder: Path,
+        models: ModelShelf,
+        max_open: int,
+        wait_seconds: float,
+        key: Key | None = None,
     ) -> None:
+        self._key = key
         self.folder = folder
         self.models = models
         self._max_open = max_open
@@ -157,7 +167,7 @@ class StorePool:
         """
         path = path_of(self.folder, name)
         manifest = make_manifest(self.models.default())
-        with closing(SQLiteStore.create(path, manifest)) as store:
+        with closing(SQLiteStore.create(path, manifest, self._key)) as store:
             if max_bytes is not None:
                 store.set_quota(max_bytes)
 
@@ -172,6 +182,7 @@ class StorePool:
             StoreLocked: Somebody uses it, here or elsewhere, and went on for too long.
         """
         path = self._require(name)
+        key = _key_of(path, self._key)
         with self._changed:
             if name in self._going:
                 raise StoreNotFound(f"there is no store {name!r}")
@@ -180,7 +191,7 @@ class StorePool:
             self._close_when_idle(name)
             writer = WriterLock(path, self._patience)
             try:
-                with closing(SQLiteStore.open(path, read_only=True)) as store:
+                with closing(SQLiteStore.open(path, read_only=True, key=key)) as store:
                     sources = store.sources()
                 remove_files(path)
                 remove_indexes(path)
@@ -223,7 +234,7 @@ class StorePool:
             known = None
         if known is None:
             self._make_room()
-            known = self._open[name] = _OpenStore(path, self.models, self._patience)
+            known = self._open[name] = _OpenStore(path, self.models, self._patience, self._key)
         self._open.move_to_end(name)
         return known
 
@@ -259,6 +270,11 @@ class StorePool:
             raise StoreNotFound(f"there is no store {name!r}; make it first")
         require_store(path)
         return path
+
+
+def _key_of(path: Path, key: Key | None) -> Key | None:
+    """The key, if the store needs one."""
+    return key if is_encrypted(path) else None
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from lmos.errors import (
     QueryError,
     SourceNotFound,
     StoreCorrupt,
+    StoreEncrypted,
     StoreExists,
     StoreFull,
     StoreLocked,
@@ -36,6 +37,7 @@ _KINDS: tuple[tuple[type[LmosError], int, str], ...] = (
     (StoreLocked, 503, "store_locked"),
     (StoreFull, 507, "store_full"),
     (StoreMismatch, 409, "store_mismatch"),
+    (StoreEncrypted, 403, "store_encrypted"),
     (StoreCorrupt, 500, "store_corrupt"),
     (ModelError, 503, "model_unavailable"),
     (QueryError, 400, "bad_question"),
@@ -104,6 +106,11 @@ def problem_of(error: LmosError, folder: str) -> Problem:
     message = str(error).replace(f"{folder}/", "")
     if isinstance(error, ModelError):
         message = "the model of this store cannot be loaded here; the server's log says more"
+    if isinstance(error, StoreEncrypted):
+        message = (
+            "this store is encrypted, and the server has no key that opens it; it takes one with "
+            "lmos serve --key-file"
+        )
     retry = _LOCKED_SECONDS if isinstance(error, StoreLocked) else None
     return Problem(status, message, code=code, retry_seconds=retry)
 

@@ -45,7 +45,9 @@ class Serving:
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self.models = ModelShelf(config.load, config.default_model, config.max_models)
-        self.pool = StorePool(config.folder, self.models, config.max_open, config.wait_seconds)
+        self.pool = StorePool(
+            config.folder, self.models, config.max_open, config.wait_seconds, config.store_key
+        )
         self.keys = None if config.keys is None else KeyRing(config.keys)
         bounds = (config.max_waiting, config.max_waiting_each)
         self.answering = Lane("answering", config.readers, *bounds)

@@ -9,17 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lmos.documents.base import Document, Reading
+from lmos.documents.files import read_sent
 from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
 from lmos.model.released import DEFAULT_MODEL
 from lmos.session import load_model
-from lmos.text.files import decode_text
+from lmos.store.keys import Key
 
 LoadModel = Callable[[str, str | None], BaseModel]
 """The name of a model and the folder of its adapter, if it is elsewhere -> the model."""
 
-ReadFile = Callable[[str, bytes], str]
-"""Raises `DataError` where it finds no text."""
+ReadFile = Callable[[str, bytes, Reading], tuple[list[Document], list[str]]]
+"""From a name and bytes to documents and notes; raises `DataError` where it finds no text."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ class ServerConfig:
             server may do everything.
         default_model: The model of new stores and of embeddings.
         load: Loads a model, once for all stores that are bound to it.
-        read_file: From the name and the bytes of a file that is uploaded to its text.
+        read_file: From the name and the bytes of a file that is uploaded to the documents in it.
+        store_key: Opens the stores that are encrypted, and encrypts new ones; without one, they are
+            refused and new ones are not encrypted.
         max_models: Most models in memory; a store of one more is refused.
         max_open: Most stores that are open at once; the one that was used least recently is closed.
         readers: Threads that answer, retrieve and read.
@@ -52,7 +56,8 @@ class ServerConfig:
     keys: Path | None = None
     default_model: str = DEFAULT_MODEL
     load: LoadModel = load_model
-    read_file: ReadFile = decode_text
+    read_file: ReadFile = read_sent
+    store_key: Key | None = None
     max_models: int = 2
     max_open: int = 64
     readers: int = 4

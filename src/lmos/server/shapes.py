@@ -90,6 +90,13 @@ class SourceShape(_Read):
     level_counts: list[int] = Field(description="Nodes at level 1, 2, ...")
 
 
+class AddedFile(BaseModel):
+    """What became of a file."""
+
+    sources: list[SourceShape] = Field(description="One for each document in the file.")
+    notes: list[str] = Field(description="What is to be known of how it was read.")
+
+
 class SourceList(BaseModel):
     """Sources, oldest first."""
 
@@ -187,6 +194,9 @@ class Passage(_Read):
     time: float | None
     start_byte: int
     end_byte: int
+    place: str | None = Field(
+        description="Where in its original it comes from, as in page 12; null for plain text."
+    )
     text: str
     headings: list[str]
     columns: str | None

@@ -14,12 +14,15 @@ from fastapi import APIRouter, File, Form, Path, Query, UploadFile
 from fastapi.responses import StreamingResponse
 from pydantic import FiniteFloat
 
+from lmos.documents.base import Document, Reading
+from lmos.documents.formats import name_of
 from lmos.nodes import Source, Span
 from lmos.server.access import Access, Allowed
 from lmos.server.names import NAME_PATTERN
-from lmos.server.problems import ProblemReply
+from lmos.server.problems import Problem, ProblemReply
 from lmos.server.shapes import (
     MAX_NAME_CHARS,
+    AddedFile,
     Deleted,
     NewStore,
     NewText,
@@ -123,20 +126,43 @@ async def append_text(store: StoreName, body: NewText, access: Allowed) -> Sourc
 async def add_file(
     store: StoreName,
     access: Allowed,
-    file: Annotated[UploadFile, File(description="A text in UTF-8.")],
+    file: Annotated[
+        UploadFile, File(description="Text, PDF, DOCX, HTML and more, known by the suffix.")
+    ],
     name: Annotated[str | None, Form(min_length=1, max_length=MAX_NAME_CHARS)] = None,
     time: Annotated[FiniteFloat | None, Form()] = None,
-) -> SourceShape:
-    """Add a file as a source of its name."""
-    data, source = await file.read(), name or file.filename or "file"
-    read_file = access.serving.config.read_file
+) -> AddedFile:
+    """Add a file as a source of its name, or each document of it, such as the mails of a mailbox.
 
-    def add(session: Session) -> Source:
-        text = read_file(source, data)
-        require_content(source, text)
-        return session.add(source, text, time=time)
+    Nothing is added of a file that cannot be read. Citations of what was not plain text have a
+    `place`, such as a page.
+    """
+    data, file_name = await file.read(), file.filename or "file"
+    config = access.serving.config
+    reading = Reading(max_bytes=config.max_body_bytes)
 
-    return await _changed(access, store, add, len(data))
+    def add(session: Session) -> AddedFile:
+        documents, notes = config.read_file(file_name, data, reading)
+        told = [each for each in documents if each.text.strip()]
+        if not told:
+            require_content(file_name, documents[0].text)
+        sources = [_add_document(session, name or file_name, each, time) for each in told]
+        shapes = [SourceShape.model_validate(source) for source in sources]
+        return AddedFile(sources=shapes, notes=notes)
+
+    added = await access.serving.change(access.to_write(store), add)
+    access.serving.metrics.count_characters(len(data))
+    return added
+
+
+def _add_document(session: Session, name: str, document: Document, time: float | None) -> Source:
+    return session.add(
+        name_of(name, document.key),
+        document.text,
+        time=document.time if time is None else time,
+        metadata=document.labels,
+        places=document.places,
+    )
 
 
 @router.delete("/{store}/sources", operation_id="forget_source")
@@ -203,7 +229,18 @@ async def export_store(store: StoreName, access: Allowed) -> StreamingResponse:
 
 
 def _archived(session: Session) -> BinaryIO:
-    """The archive of a store, in a file that is gone when it is closed."""
+    """The archive of a store, in a file that is gone when it is closed.
+
+    Raises:
+        Problem: The store is encrypted; no archive is.
+    """
+    if session.store.key is not None:
+        raise Problem(
+            403,
+            "this store is encrypted, and an archive is not; whoever has the key writes one with "
+            "lmos export --plain",
+            code="store_encrypted",
+        )
     with tempfile.TemporaryDirectory() as folder:
         path = FilePath(folder, "export.zip")
         write_archive(session.store, path)

@@ -84,7 +84,6 @@ def add(
       lmos add life.lmos notes/ letter.txt --label author=me
       lmos add life.lmos report.pdf mail.mbox https://example.org/page.html
       git log | lmos add life.lmos - --source "git log"
-      lmos add life.lmos library/ --ray local
       echo "Sold the blue bicycle." | lmos add life.lmos - --source diary --append
 
     A file becomes a source named by its path: relative to the current folder if it lies below it,

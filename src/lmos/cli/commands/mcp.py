@@ -32,8 +32,8 @@ from lmos.errors import ConfigError
     show_default=True,
     help="With --http, where to listen; 0 takes a port that is free.",
 )
-@wait_option
 @key_option
+@wait_option
 @model_options
 def mcp(
     stores: tuple[Path, ...],
@@ -70,7 +70,8 @@ def mcp(
     from lmos.mcp.sessions import OpenSessions, names_of
 
     named = names_of(stores)
-    keys = {name: key.key_of(path) for name, path in named.items()}
+    key_of = key.key_of if len(named) == 1 else key.key_of_one_among
+    keys = {name: key_of(path) for name, path in named.items()}
     with open_sessions(named, model, keys, read_only=read_only, wait=wait) as opened:
         only = next(iter(named)) if len(named) == 1 else None
         server = make_server(OpenSessions(opened), may_write=not read_only, only=only)

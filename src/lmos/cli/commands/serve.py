@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from lmos.cli import parameters
+from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import ModelChoice, model_options
 from lmos.cli.show.helping import HelpfulCommand, option
 from lmos.cli.show.output import count, note, waiting
@@ -36,6 +37,7 @@ _MEGABYTE = 1_000_000
     metavar="FILE",
     help="API keys, as lmos keys makes them. Without, only this machine is served.",
 )
+@key_option
 @option(
     "--origin",
     "origins",
@@ -113,6 +115,7 @@ def serve(
     max_mb: float,
     timeout: float,
     wait: float,
+    key: KeyChoice,
     model: ModelChoice,
 ) -> None:
     r"""Serve the stores of FOLDER, the files NAME.lmos in it, to programs: REST, and OpenAI's API.
@@ -126,7 +129,8 @@ def serve(
 
     Stores are made, filled and asked under /stores, described by /openapi.json. OpenAI's clients
     take http://HOST:PORT/v1 as their base_url, and name a store as `model` or as `user`. Adding
-    keeps nobody from asking. Ctrl-C stops; what was acknowledged is kept.
+    keeps nobody from asking. Ctrl-C stops; what was acknowledged is kept. With a key file, stores
+    that are made over HTTP are encrypted with it too.
     """
     _require_libraries()
 
@@ -151,6 +155,7 @@ def serve(
         answer_seconds=timeout,
         wait_seconds=wait,
         origins=origins,
+        store_key=key.given(),
         hosts=LOCAL_HOSTS if keys is None else None,
     )
     require_private(config, host)

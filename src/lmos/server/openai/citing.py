@@ -52,6 +52,7 @@ def file_citations(asked: Asked, store: str) -> list[dict[str, Any]]:
             "store": store,
             "start_byte": citation.start_byte,
             "end_byte": citation.end_byte,
+            "place": citation.place,
             "quote": citation.text,
         }
         for citation in told_citations(asked.answer)
