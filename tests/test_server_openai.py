@@ -150,7 +150,7 @@ def test_earlier_messages_become_turns(client: OpenAI, monkeypatch: pytest.Monke
         ],
         max_tokens=2,
     )
-    first = client.responses.create(model="life", input="Who has a bicycle?", max_output_tokens=2)
+    first = client.responses.create(model="life", input="Who has a bicycle?", max_output_tokens=16)
     client.responses.create(
         model="life", input="And the lock?", previous_response_id=first.id, max_output_tokens=2
     )
@@ -270,14 +270,14 @@ def test_a_client_that_leaves_stops_the_generation(
 
     monkeypatch.setattr(BaseModel, "step", counting)
     stream = client.chat.completions.create(
-        model="life", messages=[{"role": "user", "content": QUESTION}], max_tokens=200, stream=True
+        model="life", messages=[{"role": "user", "content": QUESTION}], max_tokens=120, stream=True
     )
     for number, _ in enumerate(stream):
         if number == 3:
             break
     stream.close()
     wait_until(lambda: server.serving.answering.num_inside == 0)
-    assert said < 150
+    assert said < 100
 
 
 def test_the_store_is_named_by_header_user_or_model(client: OpenAI) -> None:
