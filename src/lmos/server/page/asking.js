@@ -5,7 +5,7 @@ import { get, make, place, seconds } from "./dom.js";
 import { close, read } from "./reading.js";
 import { clearWalk, showWalk, showWhy } from "./walk.js";
 
-const MOST_KEPT = 200;
+const MOST_KEPT = 300;
 let going = null;
 
 export function startAsking(storeOf, fail) {

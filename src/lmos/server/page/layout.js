@@ -27,7 +27,10 @@ export function chosenNodes(walk, mostLeaves) {
     (a, b) => b.is_on_path - a.is_on_path || a.rank - b.rank || b.level - a.level);
   const most = Math.ceil(mostLeaves * 0.75);
   for (const node of order) if (node.is_on_path || leaves < most) take(node);
-  for (const parent of [...taken.values()].filter((node) => node.level > 1)) {
+  // Of levels of which not all that were kept are told, nobody here knows what was left aside.
+  const isTold = new Set(
+    walk.filter((level) => level.kept.length === level.num_kept).map((level) => level.level));
+  for (const parent of [...taken.values()].filter((node) => isTold.has(node.level - 1))) {
     let more = PER_PARENT;
     for (let index = parent.first_child; index < parent.end_child && more > 0; index += 1) {
       const node = { source_id: parent.source_id, source: parent.source, level: parent.level - 1, index };

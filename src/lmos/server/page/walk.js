@@ -27,15 +27,15 @@ export function showWalk(store, walk, passages) {
   const levels = [...new Set(nodes.map((node) => node.level))].sort((a, b) => b - a);
   for (const node of nodes) {
     node.left = 10 + node.x * (width - 20);
-    node.top = TOP + (levels.indexOf(node.level) + 1) * ROW;
+    node.top = heightOf(levels.indexOf(node.level));
   }
-  const height = TOP + levels.length * ROW + 46;
+  const height = TOP + levels.length * ROW + 60;
   get("walk").replaceChildren(draw("svg",
     { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Tree; arrow keys go from node to node", keydown: move },
-    ...rules(levels, walk, width), ...nodes.filter((node) => node.state !== "path").map(edge(width)),
+    ...levels.map(rule(width)), ...nodes.filter((node) => node.state !== "path").map(edge(width)),
     ...nodes.filter((node) => node.state === "path").map(edge(width)),
     draw("g", { class: "node path" }, draw("circle", { cx: width / 2, cy: TOP, r: 7 })),
-    ...nodes.map(dot), ...groups(nodes, height),
+    ...levels.map(said(walk)), ...nodes.map(dot), ...groups(nodes, width, height),
   ));
   const first = nodes.find((node) => node.state === "path") ?? nodes.find(isToldOf);
   first?.element.setAttribute("tabindex", "0");
@@ -50,8 +50,8 @@ export function showWhy(passage) {
     node.source === passage.source && node.level === step.level && node.index === step.index));
   choose(...steps.filter(Boolean));
   const parts = passage.parts;
-  const because = parts && ` Its score: ${parts.attention.toFixed(1)} from attention` +
-    (parts.lexical > 0 ? `, and its words are rare ones that the question has, too (${parts.lexical.toFixed(1)}).` : ", nothing from words.");
+  const because = parts && `Attention gave it ${parts.attention.toFixed(1)}, ` +
+    (parts.lexical > 0 ? `words that it shares with the question ${parts.lexical.toFixed(1)}.` : "shared words nothing.");
   get("why").replaceChildren(
     make("strong", {}, `Why ${place(passage)}?`),
     make("ol", {}, ...passage.path.map((step) =>
@@ -79,17 +79,16 @@ function told(walk, nodes) {
     `the ${nodes.length} that mattered most are drawn, in the order of the text.`;
 }
 
-function rules(levels, walk, width) {
-  return levels.flatMap((level, row) => {
-    const y = TOP + (row + 1) * ROW;
-    const counted = walk.find((each) => each.level === level);
-    const words = counted ? `level ${level}: ${counted.num_kept} of ${counted.num_candidates} kept` : `level ${level}`;
-    return [
-      draw("line", { class: "rule", x1: 0, x2: width, y1: y, y2: y }),
-      draw("text", { class: "row", x: 0, y: y - 14 }, words),
-    ];
-  });
-}
+const heightOf = (row) => TOP + (row + 1) * ROW;
+
+const rule = (width) => (_, row) =>
+  draw("line", { class: "rule", x1: 0, x2: width, y1: heightOf(row), y2: heightOf(row) });
+
+const said = (walk) => (level, row) => {
+  const counted = walk.find((each) => each.level === level);
+  const words = counted ? `: ${counted.num_kept} of ${counted.num_candidates} kept` : "";
+  return draw("text", { class: "row", x: 0, y: heightOf(row) - 14 }, `level ${level}${words}`);
+};
 
 const edge = (width) => (node) => {
   const [x, y] = node.parent ? [node.parent.left, node.parent.top] : [width / 2, TOP];
@@ -128,15 +127,23 @@ function named(node) {
   return `${node.source}, level ${node.level}, node ${node.index}${score}, ${state}`;
 }
 
-function groups(nodes, height) {
+function groups(nodes, width, height) {
+  const [line, near, far] = [height - 34, height - 16, height - 2];
   return [...Map.groupBy(nodes, (node) => node.source)].flatMap(([source, mine]) => {
     const lefts = mine.map((node) => node.left);
     const [from, to] = [Math.min(...lefts) - 6, Math.max(...lefts) + 6];
-    const most = Math.max(1, Math.floor((to - from) / 6));
-    const short = source.length > most ? `${source.slice(0, most - 1)}…` : source;
+    const middle = (from + to) / 2;
+    const most = Math.floor((to - from) / 6);
+    // A name that has no room under its own nodes stands on a line below, if it matters.
+    const isNarrow = most < Math.min(source.length, 8);
+    if (isNarrow && !mine.some((node) => node.state === "path")) return [];
+    const mostChars = isNarrow ? 24 : most;
+    const short = source.length > mostChars ? `${source.slice(0, mostChars - 1)}…` : source;
+    const anchor = !isNarrow ? "middle" : middle < width / 2 ? "start" : "end";
+    const x = { start: from, middle, end: to }[anchor];
     return [
-      draw("path", { class: "span", d: `M${from} ${height - 20}V${height - 15}H${to}V${height - 20}` }),
-      draw("text", { class: "group", x: (from + to) / 2, y: height - 2 }, short, draw("title", {}, source)),
+      draw("path", { class: "span", d: `M${from} ${line}V${line + 5}H${to}V${line}` }),
+      draw("text", { class: "group", x, y: isNarrow ? far : near, "text-anchor": anchor }, short, draw("title", {}, source)),
     ];
   });
 }
