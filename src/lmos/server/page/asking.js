@@ -22,6 +22,8 @@ export function startAsking(storeOf, fail) {
 
 export function clearAnswer() {
   going?.abort();
+  going = null;
+  busy(false);
   get("reading").hidden = get("evidence").hidden = true;
   get("answer").replaceChildren();
   get("timing").textContent = "";
@@ -36,8 +38,6 @@ async function ask(store, question, fail) {
   const answer = get("answer");
   answer.replaceChildren(said);
   answer.className = "";
-  // A screen reader waits until the answer is whole.
-  answer.setAttribute("aria-busy", "true");
   busy(true);
   try {
     let walk = null;
@@ -51,17 +51,18 @@ async function ask(store, question, fail) {
       else if (name === "answer") finish(store, data, said, fail);
     }
   } catch (error) {
+    // One that another question took the place of says nothing more.
+    if (going?.signal !== signal) return;
     if (error.name === "AbortError") get("timing").textContent = "Stopped.";
     else fail(error);
   } finally {
-    if (going.signal === signal) {
-      answer.removeAttribute("aria-busy");
-      busy(false);
-    }
+    if (going?.signal === signal) busy(false);
   }
 }
 
 function busy(isBusy) {
+  // A screen reader waits until the answer is whole.
+  get("answer").setAttribute("aria-busy", String(isBusy));
   get("send").hidden = isBusy;
   get("stop").hidden = !isBusy;
 }
