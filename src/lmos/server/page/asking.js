@@ -40,12 +40,11 @@ async function ask(store, question, fail) {
   answer.className = "";
   busy(true);
   try {
-    let walk = null;
     const stream = events(at(store, "/ask"), post({ question, stream: true }, signal));
     for await (const [name, data] of stream) {
       if (name === "passages") {
         showCitations(store, data.passages, fail);
-        walk = api(at(store, "/retrieve"), post({ question, explain: true, max_kept: MOST_KEPT }, signal));
+        const walk = api(at(store, "/retrieve"), post({ question, explain: true, max_kept: MOST_KEPT }, signal));
         walk.then((found) => signal.aborted || showWalk(store, found.walk, found.passages)).catch(fail);
       } else if (name === "text") said.append(data.text);
       else if (name === "answer") finish(store, data, said, fail);
