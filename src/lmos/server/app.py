@@ -20,7 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Receive, Scope, Send
 
 from lmos.errors import LmosError
-from lmos.server import questions, stores
+from lmos.server import pages, questions, stores
 from lmos.server.access import Access, Allowed, require_key, serving_of
 from lmos.server.limits import Limits
 from lmos.server.openai import catalogue, chat, embeddings, responses, search
@@ -31,7 +31,7 @@ from lmos.server.settings import ServerConfig
 from lmos.server.shapes import Health
 from lmos.server.watching import Watch, tell, tell_failure
 
-_PARTS = (stores, questions, catalogue, chat, responses, search, embeddings)
+_PARTS = (pages, stores, questions, catalogue, chat, responses, search, embeddings)
 _ABOUT = """Stores of lmos over HTTP: REST under /stores, and what OpenAI's clients call under /v1.
 
 Every error has the form {"error": {"message", "type", "param", "code"}}.
