@@ -387,7 +387,7 @@ def test_a_damaged_block_is_reported(store: Path) -> None:
     error = failure("retrieve", store, "question")
     assert "checksum" in error
     assert output("repair", store) == "rebuilt diary\nall is well\n"
-    nothing = {"faults": [], "rebuilt": [], "lost": [], "unplaced": []}
+    nothing: dict[str, list[str]] = {"faults": [], "rebuilt": [], "lost": [], "unplaced": []}
     assert values("repair", store) == {"ok": True, **nothing}
 
 
