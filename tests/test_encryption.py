@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 import re
@@ -367,7 +368,9 @@ def test_a_passphrase_is_asked_for(
     path = tmp_path / "life.lmos"
     new = ("new", path, "--encrypt", "--model", saved_model)
     assert "expected a key file, or a terminal" in failure(*new)
-    monkeypatch.setattr("lmos.cli.keys.is_interactive", lambda: True)
+    # By its name in full: in the package stands the command of that name.
+    module = importlib.import_module("lmos.cli.keys")
+    monkeypatch.setattr(module, "is_interactive", lambda: True)
     made = run(*new, stdin="swordfish\nswordfisch\nswordfish\nswordfish\n")
     assert "do not match" in made.stderr
     assert is_encrypted(path)
