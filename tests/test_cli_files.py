@@ -77,7 +77,10 @@ def test_a_folder_is_added_and_cited_by_place(store: Path) -> None:
     assert "papers/report.pdf, page " in output(
         "retrieve", store, "Greta sold the piano to Hugo", "--max-texts", 20
     )
-    result = run("ask", store, "Who has the piano?", "--json")
+    result = run(
+        "ask", store, "Who has the piano?", "--budget", "100", "--max-new-tokens", "4", "--json"
+    )
+    assert result.stdout, result.stderr
     assert {"place"} <= json.loads(result.stdout)["citations"][0].keys()
     sources = {each["name"]: each for each in values("sources", store)}
     lunch = sources["papers/in.mbox#Lunch"]
