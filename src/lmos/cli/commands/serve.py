@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -166,10 +167,10 @@ def serve(
     with listen(host, port) as listener:
         num_stores = count(len(app.state.serving.pool.names()), "store")
         note(f"serving {num_stores} on {address_of(listener)}; Ctrl-C stops")
-        try:
+        # Whether the interrupt comes out of the loop depends on who is first, so both are an end.
+        with suppress(KeyboardInterrupt):
             run(app, listener)
-        except KeyboardInterrupt:
-            note("stopped")
+        note("stopped")
 
 
 def _require_libraries() -> None:
