@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks.dense import DenseIndex, load_dense
+from benchmarks.dense import DenseIndex, DenseModel, load_dense
 from benchmarks.lexical import LexicalIndex
 from benchmarks.options import common_options, data_option
 from benchmarks.passages import SPLITS, Collection, CollectionQuestion, read_collection
@@ -28,8 +28,12 @@ from benchmarks.ways import rank_mean_pool
 from lmos.model.base import BaseModel
 from lmos.nodes import NodeId
 from lmos.search.retriever import RetrievalConfig
+from lmos.search.scorers import AbstractScorer, Query
 from lmos.search.strategies import LevelTrace
 from lmos.session import Session, load_model
+from lmos.store import AbstractStore
+
+_INT8_MAX = 127
 
 CUTS = (1, 5, 20)
 _DEPTH = 400
@@ -84,14 +88,26 @@ def rank_of(ranking: Ranking, golds: Iterable[Passage]) -> int | None:
     return None
 
 
+class Int8Scorer(AbstractScorer):
+    """Stored keys rounded to 8 bits with a scale a vector: what a smaller type would cost."""
+
+    def score(self, query: Query, store: AbstractStore, ids: Sequence[NodeId]) -> torch.Tensor:
+        """See `AbstractScorer.score`."""
+        keys_NK = store.keys(ids).to(query.state)
+        scale_N1 = keys_NK.abs().amax(dim=1, keepdim=True).clamp_min(1e-12) / _INT8_MAX
+        return query.state @ ((keys_NK / scale_N1).round() * scale_N1).T
+
+
 def make_rankers(
-    kept: CollectionStore, config: RetrievalConfig, rng: random.Random, dense: str | None
+    kept: CollectionStore,
+    config: RetrievalConfig,
+    rng: random.Random,
+    dense_model: DenseModel | None,
 ) -> dict[str, Callable[[str], Ranking]]:
     """Every way to rank, by name; what a level lacks is left out."""
     session, passages = kept.session, kept.passages
     leaves = Leaves(session.model, session.store)
     by_leaf, by_passage = LexicalIndex(leaves.texts), LexicalIndex(kept.texts)
-    dense_model = load_dense(dense)
 
     def walk(question: str, how: RetrievalConfig) -> tuple[LevelTrace, ...]:
         return session.retrieve(question, how).walk
@@ -99,6 +115,12 @@ def make_rankers(
     def scan(level: int) -> Callable[[str], Ranking]:
         how = replace(config, strategy="flat", level=level, beam=_DEPTH, max_found=_DEPTH)
         return lambda question: _ranking(kept, walk(question, how))
+
+    rounded = Session(session.model, session.store, scorer=Int8Scorer(session.model))
+
+    def scan_int8(question: str) -> Ranking:
+        how = replace(config, strategy="flat", level=1, beam=_DEPTH, max_found=_DEPTH)
+        return _ranking(kept, rounded.retrieve(question, how).walk)
 
     def whole(numbers: Sequence[int]) -> Ranking:
         return [{passages[number]} for number in numbers]
@@ -111,6 +133,7 @@ def make_rankers(
         "hybrid": lambda question: _ranking(kept, walk(question, hybrid)),
         "tree": lambda question: _ranking(kept, walk(question, tree)),
         "flat scan": scan(1),
+        "flat scan, keys of 8 bits": scan_int8,
         "BM25, leaves": lambda question: leaf(by_leaf.rank(question, _DEPTH)),
         "BM25, passages": lambda question: whole(by_passage.rank(question, max(CUTS))),
         "mean-pool": lambda question: leaf(rank_mean_pool(session, leaves, question, _DEPTH)),
@@ -162,11 +185,12 @@ def recall(
 ) -> None:
     """Question to passage: recall@1, 5 and 20 by level, against BM25 and a flat scan."""
     torch.manual_seed(0)
+    dense_model = load_dense(dense)
     collection = read_collection(data, split)
     kept = CollectionStore(load_model(model), collection)
     tallies = Tallies()
     rankers = make_rankers(
-        kept, RetrievalConfig(beam=beam, max_found=_DEPTH), random.Random(0), dense
+        kept, RetrievalConfig(beam=beam, max_found=_DEPTH), random.Random(0), dense_model
     )
     for seed in range(seeds):
         drawn = random.Random(seed).sample(

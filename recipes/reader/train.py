@@ -32,19 +32,19 @@ from recipes.reader.told import FOLDER, Told
 from recipes.reader.values import Values
 
 SHARES = {
-    "squad": 0.27,
-    "fairytale": 0.03,
-    "notes": 0.24,
-    "facts": 0.03,
-    "values": 0.03,
-    "stories": 0.04,
+    "squad": 0.38,
+    "fairytale": 0.04,
+    "notes": 0.19,
+    "facts": 0.02,
+    "values": 0.02,
+    "stories": 0.05,
     "babi": 0.03,
-    "changes": 0.09,
-    "tables": 0.05,
-    "dated": 0.05,
+    "changes": 0.08,
+    "tables": 0.06,
+    "dated": 0.04,
     "negations": 0.04,
-    "told": 0.05,
-    "tongues": 0.05,
+    "told": 0.03,
+    "tongues": 0.02,
 }
 TURN_SHARE = 0.08
 MAX_LEN = 640
