@@ -1,4 +1,4 @@
-"""What other statements say of the same question, with the model that ships."""
+"""What single passages say when they are read again, with the model that ships."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from lmos import Session, load_model
 from lmos.cli import main
 from lmos.model.base import BaseModel
+from lmos.model.formats import ReadPassage
+from lmos.reading.differing import Reader
 
 DAY = 86_400.0
 
@@ -57,6 +59,30 @@ def test_the_same_in_other_words_does_not_differ(session: Session) -> None:
     answer = session.ask("What is the code of the shed?").complete()
     assert answer.text == "4417"
     assert answer.differing == ()
+
+
+def test_an_answer_is_read_again_in_its_own_passage(model: BaseModel) -> None:
+    shed, bridge = ReadPassage("The shed code is 4417.", "a"), ReadPassage("Built in 1931.", "b")
+    reader = Reader(model, "What is the code of the shed?", (), (shed, bridge))
+    assert reader.holds_alone("4417")
+    assert not reader.holds_alone("1931")
+
+
+def test_what_stands_alone_or_nowhere_is_not_read_again(model: BaseModel) -> None:
+    bridge = ReadPassage("Built in 1931.", "b")
+    question = "What is the code of the shed?"
+    assert Reader(model, question, (), (bridge,)).holds_alone("1931")
+    assert Reader(model, question, (), (bridge, bridge)).holds_alone("4417")
+    boat = ReadPassage("There is no boat.", "c")
+    assert Reader(model, question, (), (bridge, boat)).holds_alone("no")
+
+
+def test_the_evidence_says_whether_the_passage_alone_holds_the_answer(session: Session) -> None:
+    session.add("notes", "The code of the shed is 4417.\nThe bridge was built in 1931.\n")
+    answer = session.ask("What is the code of the shed?").complete()
+    assert answer.evidence is not None
+    assert answer.text == "4417"
+    assert answer.evidence.alone_share == 1
 
 
 def test_the_command_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,11 +32,11 @@ from recipes.reader.told import FOLDER, Told
 from recipes.reader.values import Values
 
 SHARES = {
-    "squad": 0.38,
+    "squad": 0.34,
     "fairytale": 0.04,
-    "notes": 0.19,
-    "facts": 0.02,
-    "values": 0.02,
+    "notes": 0.25,
+    "facts": 0.01,
+    "values": 0.01,
     "stories": 0.05,
     "babi": 0.03,
     "changes": 0.08,

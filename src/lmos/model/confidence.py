@@ -42,6 +42,8 @@ class Evidence:
         name_share: The same of its names only: words after the first with a capital or a digit.
         quoted_share: 1 if the answer stands in a passage word for word, or is a mere yes or no,
             else 0.
+        alone_share: 0 if the passage that holds the answer says something else, or nothing, when
+            it is read without the others; else 1.
     """
 
     mean_log_probability: float
@@ -54,6 +56,7 @@ class Evidence:
     question_share: float
     name_share: float
     quoted_share: float
+    alone_share: float = 1.0
 
     @classmethod
     def gather(
@@ -64,6 +67,7 @@ class Evidence:
         unknown_log_probability: float,
         scores: Sequence[float],
         passages: Sequence[str],
+        alone_share: float = 1.0,
     ) -> Evidence:
         """Put together what is known.
 
@@ -74,6 +78,7 @@ class Evidence:
             unknown_log_probability: See `Evidence`.
             scores: Of the nodes that were kept at the last level of the walk, best first.
             passages: What the reader was given.
+            alone_share: See `Evidence`.
         """
         tokens = [max(value, LEAST_LOG_PROBABILITY) for value in log_probabilities]
         tokens = tokens or [LEAST_LOG_PROBABILITY]
@@ -91,6 +96,7 @@ class Evidence:
             quoted_share=float(
                 is_polar(answer) or any(find_words(answer, passage) for passage in passages)
             ),
+            alone_share=alone_share,
         )
 
 

@@ -1,7 +1,8 @@
-"""Differing answers: what other statements say of the same question, each read alone.
+"""Reading again: what single passages and statements say of the same question, each read alone.
 
-A fact that changed stands in the context twice, and an answer gives one of the two. Knows the model
-and passages; knows neither stores nor how passages were chosen.
+An answer that was made of several passages is not to be trusted where its own passage alone does
+not give it; and a fact that changed stands in the context twice, of which an answer gives one.
+Knows the model and passages; knows neither stores nor how passages were chosen.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from lmos.model.confidence import find_words
 from lmos.model.formats import ReadPassage, Turn, is_unknown
 from lmos.reading.citations import Citation, Passage
 from lmos.reading.generation import AnswerStream, embed_ids, stream_answer
-from lmos.text.content import is_same, words_of
+from lmos.text.content import is_polar, is_same, words_of
 from lmos.text.units import iter_units
 
 _LEAST_SHARED = 0.5
@@ -70,6 +71,20 @@ class Reader:
     turns: Sequence[Turn]
     read: Sequence[ReadPassage]
 
+    def holds_alone(self, said: str) -> bool:
+        """Whether the passage that holds an answer gives it without the others too.
+
+        Also if there are no others, none holds it word for word, or it is a mere yes or no.
+
+        Args:
+            said: The answer.
+        """
+        holding = [passage for passage in self.read if find_words(said, passage.text)]
+        if not holding or len(self.read) == 1 or is_polar(said):
+            return True
+        text, _ = self._read_alone(holding[0])
+        return is_same(text, said) or is_same(said, text)
+
     def differing(self, said: str, passages: Sequence[Passage]) -> tuple[Differing, ...]:
         """Answers of other statements about the same that say something else.
 
@@ -104,9 +119,13 @@ class Reader:
                 found.setdefault(other, Differing(other, is_earlier, passage.cite(other)))
         return tuple(found.values())
 
-    @torch.no_grad()
     def _answer(self, passage: ReadPassage) -> str:
         """What the passage alone says; nothing if the model is not sure."""
+        text, stream = self._read_alone(passage)
+        return "" if is_unknown(text) or not _is_sure(stream) else text
+
+    @torch.no_grad()
+    def _read_alone(self, passage: ReadPassage) -> tuple[str, AnswerStream]:
         prompt = self.model.format
         ids = [
             *prompt.head_ids(self.question),
@@ -114,8 +133,7 @@ class Reader:
             *prompt.tail_ids(self.question, self.turns),
         ]
         stream = stream_answer(self.model, embed_ids(self.model, ids).float(), _MAX_TOKENS)
-        text = "".join(stream).strip()
-        return "" if is_unknown(text) or not _is_sure(stream) else text
+        return "".join(stream).strip(), stream
 
 
 def _is_sure(stream: AnswerStream) -> bool:
