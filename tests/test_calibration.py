@@ -99,7 +99,7 @@ def judged_answers(num_texts: int, seed: int = 0) -> list[Judged]:
     judged = []
     for number in range(num_texts * 20):
         gap, tokens, noise = rng.gauss(0, 2), rng.gauss(-1, 1), rng.gauss(0, 50)
-        evidence = Evidence(tokens, 0.0, -3.0, noise, gap, 0.0, 0.0, 0.0, 0.0, 0.0)
+        evidence = Evidence(tokens, 0.0, -3.0, noise, gap, *[0.0] * 8)
         chance = torch.tensor(1.5 * gap + 2.0 * tokens + 1.0).sigmoid().item()
         is_right = rng.random() < chance
         has_answer, is_given = is_right or rng.random() < 0.3, is_right or rng.random() < 0.9

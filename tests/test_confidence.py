@@ -13,13 +13,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmos.errors import ModelError
-from lmos.model.confidence import CALIBRATION_FILE, Calibration, Evidence, confidence_of, find_words
+from lmos.model.confidence import (
+    CALIBRATION_FILE,
+    Calibration,
+    Evidence,
+    SecondReading,
+    confidence_of,
+    find_words,
+)
 
 PASSAGE = "The code of the blue\nbicycle is 4812. It stands in the shed."
 SURE = Evidence.gather(
     "What is the code?", "4812", [-0.1, -0.3], -5.0, [3.0, 1.0, 0.0], [PASSAGE, "Rain."]
 )
 CALIBRATION = Calibration({"min_log_probability": 2.0, "best_score": 0.5}, -1.0, 0.4, "hash")
+
+
+def test_a_second_reading_is_evidence_and_none_is_as_if_it_had_said_the_same() -> None:
+    passages = ["The train leaves at 9:40."]
+    once = Evidence.gather("When?", "9:40", [-0.1], -5.0, [], passages)
+    again = SecondReading(False, [-1.0, -30.0], -0.5)
+    twice = Evidence.gather("When?", "9:40", [-0.1], -5.0, [], passages, again)
+    assert (once.alone_share, once.alone_mean_log_probability) == (1, -0.1)
+    assert once.alone_unknown_log_probability == -5.0
+    assert (twice.alone_share, twice.alone_mean_log_probability) == (0, -10.5)
+    assert twice.alone_unknown_log_probability == -0.5
 
 
 def test_evidence_says_what_was_seen() -> None:

@@ -64,17 +64,21 @@ def test_the_same_in_other_words_does_not_differ(session: Session) -> None:
 def test_an_answer_is_read_again_in_its_own_passage(model: BaseModel) -> None:
     shed, bridge = ReadPassage("The shed code is 4417.", "a"), ReadPassage("Built in 1931.", "b")
     reader = Reader(model, "What is the code of the shed?", (), (shed, bridge))
-    assert reader.holds_alone("4417")
-    assert not reader.holds_alone("1931")
+    again, wrong = reader.read_again("4417"), reader.read_again("1931")
+    assert again is not None
+    assert again.is_same
+    assert wrong is not None
+    assert not wrong.is_same
+    assert wrong.unknown_log_probability > again.unknown_log_probability
 
 
 def test_what_stands_alone_or_nowhere_is_not_read_again(model: BaseModel) -> None:
-    bridge = ReadPassage("Built in 1931.", "b")
+    bridge, boat = ReadPassage("Built in 1931.", "b"), ReadPassage("There is no boat.", "c")
     question = "What is the code of the shed?"
-    assert Reader(model, question, (), (bridge,)).holds_alone("1931")
-    assert Reader(model, question, (), (bridge, bridge)).holds_alone("4417")
-    boat = ReadPassage("There is no boat.", "c")
-    assert Reader(model, question, (), (bridge, boat)).holds_alone("no")
+    assert Reader(model, question, (), (bridge,)).read_again("1931") is None
+    reader = Reader(model, question, (), (bridge, boat))
+    assert [reader.read_again(said) for said in ("4417", "no")] == [None, None]
+    assert reader.read_again("1931") is not None
 
 
 def test_the_evidence_says_whether_the_passage_alone_holds_the_answer(session: Session) -> None:

@@ -32,18 +32,18 @@ from recipes.reader.told import FOLDER, Told
 from recipes.reader.values import Values
 
 SHARES = {
-    "squad": 0.34,
+    "squad": 0.32,
     "fairytale": 0.04,
-    "notes": 0.25,
+    "notes": 0.29,
     "facts": 0.01,
     "values": 0.01,
     "stories": 0.05,
     "babi": 0.03,
     "changes": 0.08,
     "tables": 0.06,
-    "dated": 0.04,
+    "dated": 0.03,
     "negations": 0.04,
-    "told": 0.03,
+    "told": 0.02,
     "tongues": 0.02,
 }
 TURN_SHARE = 0.08

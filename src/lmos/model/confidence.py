@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean, median
+from typing import NamedTuple
 
 from lmos.errors import ModelError
 from lmos.text.content import is_polar
@@ -23,6 +24,20 @@ LEAST_LOG_PROBABILITY = -20.0
 """Of a token; what is less likely counts as this."""
 
 _WORD = re.compile(r"\w+")
+
+
+class SecondReading(NamedTuple):
+    """What was said to a question that was asked again, of less text.
+
+    Attributes:
+        is_same: Whether it was the same answer.
+        log_probabilities: Of its tokens.
+        unknown_log_probability: Of `UNKNOWN_ANSWER` in its place; see `Evidence`.
+    """
+
+    is_same: bool
+    log_probabilities: Sequence[float]
+    unknown_log_probability: float
 
 
 @dataclass(frozen=True)
@@ -42,8 +57,11 @@ class Evidence:
         name_share: The same of its names only: words after the first with a capital or a digit.
         quoted_share: 1 if the answer stands in a passage word for word, or is a mere yes or no,
             else 0.
-        alone_share: 0 if the passage that holds the answer says something else, or nothing, when
-            it is read without the others; else 1.
+        alone_share: 1 if the passage that holds the answer says the same when it is read without
+            the others, else 0. Where nothing was read again, this and the next two are as if it
+            had said the same in the same way.
+        alone_mean_log_probability: Of the tokens of what it says alone.
+        alone_unknown_log_probability: Of `UNKNOWN_ANSWER` in their place.
     """
 
     mean_log_probability: float
@@ -56,7 +74,9 @@ class Evidence:
     question_share: float
     name_share: float
     quoted_share: float
-    alone_share: float = 1.0
+    alone_share: float
+    alone_mean_log_probability: float
+    alone_unknown_log_probability: float
 
     @classmethod
     def gather(
@@ -67,7 +87,7 @@ class Evidence:
         unknown_log_probability: float,
         scores: Sequence[float],
         passages: Sequence[str],
-        alone_share: float = 1.0,
+        alone: SecondReading | None = None,
     ) -> Evidence:
         """Put together what is known.
 
@@ -78,10 +98,11 @@ class Evidence:
             unknown_log_probability: See `Evidence`.
             scores: Of the nodes that were kept at the last level of the walk, best first.
             passages: What the reader was given.
-            alone_share: See `Evidence`.
+            alone: What the passage that holds the answer said alone, if it was read again.
         """
-        tokens = [max(value, LEAST_LOG_PROBABILITY) for value in log_probabilities]
-        tokens = tokens or [LEAST_LOG_PROBABILITY]
+        tokens = _clamped(log_probabilities)
+        if alone is None:
+            alone = SecondReading(True, log_probabilities, unknown_log_probability)
         scores = list(scores) or [0.0]
         return cls(
             mean_log_probability=fmean(tokens),
@@ -96,7 +117,9 @@ class Evidence:
             quoted_share=float(
                 is_polar(answer) or any(find_words(answer, passage) for passage in passages)
             ),
-            alone_share=alone_share,
+            alone_share=float(alone.is_same),
+            alone_mean_log_probability=fmean(_clamped(alone.log_probabilities)),
+            alone_unknown_log_probability=max(alone.unknown_log_probability, LEAST_LOG_PROBABILITY),
         )
 
 
@@ -180,6 +203,11 @@ def find_words(words: str, text: str) -> tuple[int, int] | None:
     pattern = r"\s+".join(re.escape(part) for part in parts)
     found = re.search(rf"(?<!\w){pattern}(?!\w)", text, flags=re.IGNORECASE)
     return None if found is None else found.span()
+
+
+def _clamped(log_probabilities: Sequence[float]) -> list[float]:
+    tokens = [max(value, LEAST_LOG_PROBABILITY) for value in log_probabilities]
+    return tokens or [LEAST_LOG_PROBABILITY]
 
 
 def _entropy(scores: Sequence[float]) -> float:

@@ -95,7 +95,7 @@ class Answer:
         said = self.text.strip() if self.is_given else ""
         self.citations = cite(self._passages, said)
         walk = self.retrieval.walk
-        holds_alone = not said or self._reader is None or self._reader.holds_alone(said)
+        alone = self._reader.read_again(said) if said and self._reader is not None else None
         self.evidence = Evidence.gather(
             readable(self.question),
             readable(said),
@@ -103,7 +103,7 @@ class Answer:
             self._stream.unknown_log_probability,
             [score for _, score in walk[-1].kept] if walk else [],
             [passage.told_text for passage in self._passages],
-            float(holds_alone),
+            alone,
         )
         # Whatever the model says when it has read nothing does not come from the context.
         if self._passages:

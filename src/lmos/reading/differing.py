@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from lmos.model.base import BaseModel
-from lmos.model.confidence import find_words
+from lmos.model.confidence import SecondReading, find_words
 from lmos.model.formats import ReadPassage, Turn, is_unknown
 from lmos.reading.citations import Citation, Passage
 from lmos.reading.generation import AnswerStream, embed_ids, stream_answer
@@ -71,19 +71,23 @@ class Reader:
     turns: Sequence[Turn]
     read: Sequence[ReadPassage]
 
-    def holds_alone(self, said: str) -> bool:
-        """Whether the passage that holds an answer gives it without the others too.
+    def read_again(self, said: str) -> SecondReading | None:
+        """What the passage that holds an answer says without the others.
 
-        Also if there are no others, none holds it word for word, or it is a mere yes or no.
+        `None` if there are no others, none holds it word for word, or it is a mere yes or no.
 
         Args:
             said: The answer.
         """
         holding = [passage for passage in self.read if find_words(said, passage.text)]
         if not holding or len(self.read) == 1 or is_polar(said):
-            return True
-        text, _ = self._read_alone(holding[0])
-        return is_same(text, said) or is_same(said, text)
+            return None
+        text, stream = self._read_alone(holding[0])
+        return SecondReading(
+            is_same(text, said) or is_same(said, text),
+            stream.log_probabilities,
+            stream.unknown_log_probability,
+        )
 
     def differing(self, said: str, passages: Sequence[Passage]) -> tuple[Differing, ...]:
         """Answers of other statements about the same that say something else.
