@@ -27,6 +27,7 @@ PROSE = "The old ferry crossed the river at dawn. Nobody on the quay had slept. 
 
 def new_model(name: str, tokenizer_folder: Path) -> BaseModel:
     model = BaseModel.from_config(ARCHITECTURES[name], tokenizer_folder, seed=0)
+    model.new_adapter()
     model.module.train()
     return model
 
@@ -76,9 +77,14 @@ def test_checkpointed_gradients_are_the_same_in_less_memory(
 DISTINCT = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789#$%&()*+-/;<=>@[]^_{|}"
 
 
-@pytest.fixture
-def model(tokenizer_folder: Path) -> BaseModel:
-    return BaseModel.from_config(ARCHITECTURES["llama"], tokenizer_folder, seed=0)
+@pytest.fixture(params=["heads", "attention keys"])
+def model(tokenizer_folder: Path, request: pytest.FixtureRequest) -> BaseModel:
+    model = BaseModel.from_config(ARCHITECTURES["llama"], tokenizer_folder, seed=0)
+    if request.param == "heads":
+        model.new_heads(depth=None)
+    else:
+        model.new_adapter()
+    return model
 
 
 def build(model: BaseModel) -> tuple[Manifest, SourcePatch]:
@@ -141,8 +147,9 @@ def test_values_stay_as_they_were_and_gradients_are_exact_where_they_are_kept(
             torch.testing.assert_close(ours.embeddings, theirs.embeddings, rtol=0, atol=0.02)
             torch.testing.assert_close(ours.keys, theirs.keys, rtol=0, atol=0.02)
     # Everything is on the path to everything.
+    zero = torch.zeros(())
     loss, expected = (
-        sum((level.embeddings.square().sum() for level in patch.levels), torch.zeros(()))
+        sum((level.embeddings.square().sum() + level.keys.sum() for level in patch.levels), zero)
         for patch in (part, full)
     )
     mine, whole = (
@@ -158,6 +165,7 @@ def test_long_contexts_are_trained_in_part(tokenizer_folder: Path) -> None:
         model = BaseModel.from_config(
             {**ARCHITECTURES["llama"], "max_position_embeddings": 512}, tokenizer_folder, seed=0
         )
+        model.new_adapter()
         sampler = ContextSampler(PassageSampler([Document("a.txt", PROSE * 20)]), [])
         config = CompressionConfig(
             contexts=2,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from building import assert_same_content, extend, filled_store, prose, put, small_manifest
-from conftest import new_llama
+from conftest import LLAMA, new_llama
 from lmos.errors import ConfigError
-from lmos.model.base import BaseModel
+from lmos.model.base import UNTRAINED_HEADS, UNTRAINED_KEYS, BaseModel
 from lmos.model.heads import HeadsConfig, RetrievalHeads
 from lmos.nodes import NodeId, Span
 from lmos.search.retriever import RetrievalConfig, Retriever
+from lmos.search.scorers import CachedScorer
+from lmos.session import make_manifest
 from lmos.store.memory import MemoryStore
 from lmos.tree.levels import pad_windows
 from lmos.tree.recheck import Rechecker
@@ -129,6 +132,100 @@ def test_layers_above_the_depth_do_not_matter(model: BaseModel, tokenizer_folder
         other.module.model.layers[0].mlp.down_proj.weight.add_(1.0)
     ids = expected.level_ids(1)
     assert not torch.allclose(filled_store(other, a=TEXT).embeddings(ids), expected.embeddings(ids))
+
+
+# Heads that nobody trained
+
+FACTS = [
+    "Greta keeps a blue bicycle.",
+    "The piano of Hugo is out of tune.",
+    "Eva will come on Monday.",
+    "Le café de Clara ferme à midi.",
+]
+
+
+@pytest.fixture(scope="module")
+def untrained(tokenizer_folder: Path) -> BaseModel:
+    return BaseModel.from_config(LLAMA, tokenizer_folder, seed=1)
+
+
+@pytest.mark.parametrize(("question", "fact"), [("bicycle", 0), ("piano Hugo", 1), ("midi", 3)])
+def test_a_model_that_nobody_trained_finds_words(
+    untrained: BaseModel, question: str, fact: int
+) -> None:
+    store = MemoryStore(make_manifest(untrained, (16, 4), window=32))
+    for number, text in enumerate(FACTS):
+        put(store, untrained, str(number), text)
+    scorer = CachedScorer(untrained)
+    scores_RN = scorer.score(
+        scorer.prepare(untrained.encode(question).ids), store, store.level_ids(1)
+    )
+    assert int(scores_RN[0].argmax()) == fact
+
+
+def test_keys_of_a_narrow_model_keep_likeness(untrained: BaseModel) -> None:
+    heads = untrained.adapter.heads
+    assert heads is not None
+    assert heads.config.key_width == untrained.embedding_width
+    generator = torch.Generator().manual_seed(0)
+    x_ND = torch.randn(9, untrained.embedding_width, generator=generator)
+    y_ND = x_ND - untrained.mean_embedding_D
+    with torch.no_grad():
+        torch.testing.assert_close(heads.question(x_ND) @ heads.question(x_ND).T, y_ND @ y_ND.T)
+
+
+def test_what_all_tokens_share_is_no_likeness() -> None:
+    heads = RetrievalHeads(HeadsConfig(vocab_size=6, embedding_width=20, key_width=8))
+    mean_D = torch.linspace(-2, 5, 20)
+    heads.weigh_rare_tokens(mean_D)
+    ids_BT = torch.tensor([[1, 2, 3, 4]])
+    spans_BT = torch.tensor([[0, 0, 1, 2]])
+    x_BTD = torch.randn(1, 4, 20, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        near = [heads.leaf_keys(x_BTD + by, ids_BT, spans_BT, 3) for by in (0, mean_D)]
+        heads.weigh_rare_tokens(torch.zeros(20))
+        plain = heads.leaf_keys(x_BTD, ids_BT, spans_BT, 3)
+    torch.testing.assert_close(near[1], plain)
+    assert not torch.allclose(near[0], plain, atol=0.1)
+
+
+def test_later_tokens_count_more() -> None:
+    heads = RetrievalHeads(HeadsConfig(vocab_size=50_000, embedding_width=4, key_width=4))
+    heads.weigh_rare_tokens(torch.zeros(4))
+    weights_V = heads.gate_V.exp()
+    assert torch.equal(heads.gate_V, heads.question_gate_V)
+    assert weights_V[0] == weights_V[100] == pytest.approx(0.05)
+    assert (weights_V[200:].diff() > 0).all()
+    assert weights_V[-1] == pytest.approx(math.log(50_000) - 5, rel=1e-4)
+
+
+def test_a_wide_model_has_keys_of_the_usual_width(tokenizer_folder: Path) -> None:
+    wide = BaseModel.from_config(
+        {**LLAMA, "hidden_size": 320, "num_hidden_layers": 1}, tokenizer_folder, seed=0
+    )
+    assert wide.node_key_width == HeadsConfig.key_width == 256
+
+
+def test_untrained_heads_are_the_same_each_time_and_take_no_random_number(
+    untrained: BaseModel, tmp_path: Path
+) -> None:
+    untrained.save_pretrained(tmp_path)
+    state = torch.get_rng_state()
+    again = BaseModel.from_pretrained(tmp_path)
+    assert torch.equal(state, torch.get_rng_state())
+    assert again.adapter.hash() == untrained.adapter.hash()
+    assert again.adapter_hash == untrained.adapter_hash == UNTRAINED_HEADS
+    half = BaseModel.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    assert half.adapter_hash == UNTRAINED_HEADS
+
+
+def test_a_model_with_attention_keys_shares_its_weights(untrained: BaseModel) -> None:
+    keyed = untrained.with_attention_keys()
+    assert keyed.adapter.heads is None
+    assert keyed.adapter_hash == UNTRAINED_KEYS
+    assert keyed.node_key_width == untrained.key_width
+    assert keyed.module is untrained.module
+    assert untrained.adapter.heads is not None
 
 
 @pytest.mark.parametrize("name", ["vocab_size", "embedding_width", "key_width"])

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from building import assert_same_content, prose
-from conftest import new_llama
+from conftest import LLAMA, new_llama
 from lmos.errors import (
     ConfigError,
     DataError,
@@ -33,6 +33,7 @@ from lmos.model.confidence import Calibration
 from lmos.search.retriever import Retrieval, RetrievalConfig
 from lmos.session import Session, UntrainedWarning, load_model, make_manifest
 from lmos.store.memory import MemoryStore
+from lmos.upkeep.reencoding import reencode
 
 DIARY = "Monday: rain — déjà vu. The code of the blue bicycle is 4812.\n" + prose(300)
 BOOK = prose(400, seed=4)
@@ -383,7 +384,29 @@ def test_a_model_without_an_adapter_is_warned_of(tokenizer_folder: Path, tmp_pat
     new_llama(tokenizer_folder).save_pretrained(tmp_path / "plain")
     with pytest.warns(UntrainedWarning, match="not trained to compress and retrieve"):
         model = load_model(str(tmp_path / "plain"))
-    assert make_manifest(model).adapter_hash == "untrained"
+    assert make_manifest(model).adapter_hash == "untrained heads"
+
+
+def test_a_store_from_before_there_were_heads_goes_on_as_it_was(
+    tokenizer_folder: Path, tmp_path: Path
+) -> None:
+    path, folder = tmp_path / "life.lmos", tmp_path / "plain"
+    BaseModel.from_config(LLAMA, tokenizer_folder, seed=1).save_pretrained(folder)
+    model = BaseModel.from_pretrained(folder)
+    with Session.create(path, model.with_attention_keys(), RATIOS) as before:
+        before.add("diary", DIARY)
+        expected = summary(before.retrieve(QUESTION, CONFIG))
+    with pytest.warns(UntrainedWarning, match=r"lmos reencode STORE --model .*plain"):
+        again = Session.open(path, model)
+    with again:
+        assert summary(again.retrieve(QUESTION, CONFIG)) == expected
+        again.append("diary", "More.")
+        assert again.verify(deep=20) == []
+    assert model.adapter.heads is not None
+    reencode(path, model)
+    with Session.open(path, model) as anew:
+        assert anew.store.manifest.adapter_hash == "untrained heads"
+        assert anew.store.manifest.key_width == model.node_key_width
 
 
 def test_a_model_that_is_nowhere_is_refused() -> None:

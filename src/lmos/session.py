@@ -18,7 +18,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import torch
 
 from lmos.errors import ConfigError, DataError, ModelError, QueryError
-from lmos.model.base import BaseModel
+from lmos.model.base import UNTRAINED_HEADS, UNTRAINED_KEYS, BaseModel
 from lmos.model.devices import best_device
 from lmos.model.formats import Turn, leans
 from lmos.model.released import DEFAULT_MODEL, is_known, shipped_adapter
@@ -63,7 +63,7 @@ _Result = TypeVar("_Result")
 
 
 class UntrainedWarning(UserWarning):
-    """The model was never trained to compress and retrieve; it works, badly."""
+    """The model was never trained to compress and retrieve: it finds passages by their words."""
 
 
 def load_model(
@@ -117,8 +117,8 @@ def load_model(
         model.name = str(Path(name).absolute())
     if not model.is_trained:
         warnings.warn(
-            f"{name} was not trained to compress and retrieve: what it finds is close to chance. "
-            "Train an adapter for it and load the model with that.",
+            f"{name} was not trained to compress and retrieve: it finds passages by the words that "
+            "they share with a question. Train an adapter for it, to find more: lmos train",
             UntrainedWarning,
             stacklevel=2,
         )
@@ -174,6 +174,20 @@ def make_manifest(
     )
 
 
+def _as_it_wrote(model: BaseModel, manifest: Manifest) -> BaseModel:
+    """The model with attention keys, for a store from before untrained models had heads."""
+    is_old = manifest.adapter_hash == UNTRAINED_KEYS and manifest.base_hash == model.base_hash
+    if not is_old or model.adapter_hash != UNTRAINED_HEADS:
+        return model
+    warnings.warn(
+        "the store was made before untrained models found passages by their words, so little is "
+        f"found in it. Rebuild it from its text: lmos reencode STORE --model {model.name}",
+        UntrainedWarning,
+        stacklevel=3,
+    )
+    return model.with_attention_keys()
+
+
 def _alone(
     change: Callable[Concatenate[Session, _Arguments], _Result],
 ) -> Callable[Concatenate[Session, _Arguments], _Result]:
@@ -215,10 +229,14 @@ class Session:
             strategy: Searches in the place of the strategy that a question's config names.
             segmenter: The one that the store was made with, if it is not one of lmos' own.
 
+        Warns:
+            UntrainedWarning: It has attention keys of an untrained model, and is searched by them.
+
         Raises:
             StoreMismatch: The store was written by another model; the message says what differs.
         """
         manifest = store.manifest
+        model = _as_it_wrote(model, manifest)
         mine = replace(
             manifest,
             base_model=model.name,

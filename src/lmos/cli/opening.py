@@ -37,12 +37,18 @@ def load_model(choice: ModelChoice, default: str, default_adapter: str | None = 
         ModelError: It cannot be loaded or used.
     """
     name = choice.name or default
-    with warnings.catch_warnings(record=True) as caught, waiting(f"loading {name}"):
+    with _warnings_as_lines(), waiting(f"loading {name}"):
+        return session.load_model(name, choice.adapter or default_adapter, **choice.loading)
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Show warnings on standard error when the block has ended."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", session.UntrainedWarning)
-        model = session.load_model(name, choice.adapter or default_adapter, **choice.loading)
+        yield
     for warning in caught:
         click.echo(f"warning: {warning.message}", err=True)
-    return model
 
 
 def warn_without_words(session: Session, strategy: str) -> None:
@@ -129,11 +135,9 @@ def open_sessions(
                 store = SQLiteStore.open_shared(path, patience(wait), keys[name])
             end.enter_context(store)
             needed = (store.manifest.base_model, store.manifest.adapter)
-            if needed in models:
-                sessions[name] = Session(models[needed], store)
-            else:
-                sessions[name] = session_of(store, choice)
-                models[needed] = sessions[name].model
+            if needed not in models:
+                models[needed] = _model_of(store, choice)
+            sessions[name] = _bound(models[needed], store)
         yield sessions
 
 
@@ -144,13 +148,21 @@ def session_of(store: AbstractStore, choice: ModelChoice) -> Session:
         StoreMismatch: The store is not of this model.
         ModelError: The model cannot be loaded.
     """
+    return _bound(_model_of(store, choice), store)
+
+
+def _model_of(store: AbstractStore, choice: ModelChoice) -> BaseModel:
     try:
-        model = load_model(choice, store.manifest.base_model, store.manifest.adapter)
+        return load_model(choice, store.manifest.base_model, store.manifest.adapter)
     except ModelError as error:
         if _is_named(choice, store.manifest) or store.manifest.base_model in RETIRED_MODELS:
             raise
         raise ModelError(f"{error}\n{_where_it_was(store.manifest)}") from error
-    return Session(model, store)
+
+
+def _bound(model: BaseModel, store: AbstractStore) -> Session:
+    with _warnings_as_lines():
+        return Session(model, store)
 
 
 def _is_named(choice: ModelChoice, manifest: Manifest) -> bool:

@@ -144,7 +144,9 @@ class Adapter(nn.Module):
         self.query_offset_Q = nn.Parameter(torch.zeros(config.query_width))
         self.log_temperature = nn.Parameter(torch.zeros(()))
         self.register_buffer("scale", torch.tensor(float(embedding_scale)))
-        self.heads = None if config.heads is None else RetrievalHeads(config.heads)
+        # What torch draws for weights that are set at once is nobody's random number.
+        with torch.random.fork_rng(devices=[]):
+            self.heads = None if config.heads is None else RetrievalHeads(config.heads)
 
     def to_input_scale(self, hidden_BTD: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         """Hidden states as inputs: every vector brought to the scale of token embeddings."""

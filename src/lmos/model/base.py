@@ -37,6 +37,14 @@ from lmos.model.tokens import TextTokenizer, Tokens
 from lmos.model.transformer import Transformer
 
 LORA_FOLDER = "lora"
+UNTRAINED_KEYS = "untrained"
+"""In the place of an adapter's hash: attention keys that nobody trained."""
+UNTRAINED_HEADS = "untrained heads"
+"""Likewise, heads as `new_heads` makes them; to be changed when it makes others.
+
+A name, since what it computes differs in the last bits from one processor to the next.
+"""
+_UNTRAINED_DEPTH = 1
 
 
 class BaseModel(Transformer):
@@ -78,7 +86,7 @@ class BaseModel(Transformer):
         self.is_trained: bool
         self.calibration: Calibration | None
         self.adapter_folder: str | None
-        self.new_adapter()
+        self.new_heads()
 
     @classmethod
     def from_pretrained(
@@ -230,9 +238,9 @@ class BaseModel(Transformer):
 
     @property
     def adapter_hash(self) -> str:
-        """SHA-256 of the adapter's weights and LoRA, or `"untrained"`."""
+        """SHA-256 of the adapter's weights and LoRA, or what kind of keys an untrained one has."""
         if not self.is_trained:
-            return "untrained"
+            return UNTRAINED_KEYS if self.adapter.heads is None else UNTRAINED_HEADS
         return hash_tensors(self.adapter.tensors() | self._lora_tensors(), torch.float32)
 
     @property
@@ -346,6 +354,32 @@ class BaseModel(Transformer):
         self.is_trained = False
         self.calibration = None
         self.adapter_folder = None
+
+    def new_heads(self, *, depth: int | None = _UNTRAINED_DEPTH) -> None:
+        """Replace the adapter by one that finds passages by their words; LoRA weights stay.
+
+        What a model has that nobody trained: retrieval heads that follow from its token embeddings
+        and its vocabulary. See `RetrievalHeads.weigh_rare_tokens`.
+
+        Args:
+            depth: Layers that compression runs, `None` for all. Heads need none, and nobody can
+                read embeddings before training, so by default it is the first layer alone.
+        """
+        width = self.embedding_width
+        shape = HeadsConfig(self.vocab_size, width, min(HeadsConfig.key_width, width))
+        self.new_adapter(depth=depth, heads=shape)
+        assert self.adapter.heads is not None
+        self.adapter.heads.weigh_rare_tokens(self.mean_embedding_D)
+
+    def with_attention_keys(self) -> BaseModel:
+        """The same model with a fresh adapter without heads: nodes have plain attention keys.
+
+        As the paper has it; and as stores have it that were made with an untrained model before
+        there were heads. The weights are shared, this model stays as it is.
+        """
+        other = copy.copy(self)
+        other.new_adapter()
+        return other
 
     def load_adapter(self, folder: Path) -> None:
         """Take the adapter, the LoRA weights and the calibration of `folder`.

@@ -7,6 +7,7 @@ tensors; knows neither texts, trees nor models.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,11 @@ from torch.nn.functional import normalize
 
 from lmos.errors import ConfigError
 from lmos.model.masks import PADDING
+
+_FREQUENT = 5.0
+_LEAST_WEIGHT = 0.05
+_FAR_SHARE = 0.2
+"""Chosen on development articles of SQuAD, as docs/log.md says."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class RetrievalHeads(nn.Module):
     log_temperature: Float[nn.Parameter, ""]
 
     def __init__(self, config: HeadsConfig) -> None:
-        """Heads that compare plain means of token embeddings, until they are trained."""
+        """Heads that compare plain means of token embeddings."""
         super().__init__()
         self.config = config
         width, key_width = config.embedding_width, config.key_width
@@ -87,6 +93,34 @@ class RetrievalHeads(nn.Module):
                 part.weight.zero_()
             self.lift.weight.copy_(torch.eye(key_width))
             self.lift.bias.zero_()
+
+    @torch.no_grad()
+    def weigh_rare_tokens(self, mean_D: Float[Tensor, " D"]) -> None:
+        """Become heads of a model that nobody trained: they find words that are alike and rare.
+
+        Vocabularies are made from the frequent to the rare, so a token counts the more the later it
+        stands. What stands in the neighbouring spans, or in the window, counts for a fifth. Numbers
+        of an embedding are added up in as many sums as a key is wide, with signs that are the same
+        everywhere: that keeps angles about as they are, and no processor rounds it differently.
+
+        Args:
+            mean_D: The mean of all token embeddings; only what differs from it is compared.
+        """
+        width, key_width = self.config.embedding_width, self.config.key_width
+        signs, dimensions_D = random.Random(0), torch.arange(width)
+        sums_KD = torch.zeros(key_width, width)
+        sums_KD[dimensions_D % key_width, dimensions_D] = torch.tensor(
+            [1.0 if signs.getrandbits(1) else -1.0 for _ in range(width)]
+        )
+        shares = {self.own: 1.0, self.question: 1.0, self.near: _FAR_SHARE, self.window: _FAR_SHARE}
+        for part, share in shares.items():
+            part.weight.copy_(share * sums_KD)
+        places_V = torch.arange(self.config.vocab_size)
+        weights_V = (places_V.log1p() - _FREQUENT).clamp(min=_LEAST_WEIGHT)
+        for gate_V in (self.gate_V, self.question_gate_V):
+            gate_V.copy_(weights_V.log())
+        self.question.bias.copy_(-sums_KD @ mean_D)
+        self.own.bias.copy_((1 + 2 * _FAR_SHARE) * self.question.bias)
 
     def leaf_keys(
         self,

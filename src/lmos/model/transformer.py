@@ -59,6 +59,7 @@ class Transformer:
         num_kv_heads: G, key heads.
         head_width: Numbers in the key of one head.
         embedding_scale: Root mean square over all entries of all token embeddings.
+        mean_embedding_D: Their mean, in float32 on the CPU.
     """
 
     def __init__(self, module: Any, name: str) -> None:
@@ -77,7 +78,7 @@ class Transformer:
         self.num_kv_heads = int(state.keys_BGTd.shape[1])
         self.head_width = int(state.keys_BGTd.shape[3])
         self._guarded(lambda: check_model(self))
-        self.embedding_scale = self._measure_embedding_scale()
+        self.embedding_scale, self.mean_embedding_D = self._measure_embeddings()
 
     @property
     def device(self) -> torch.device:
@@ -319,14 +320,16 @@ class Transformer:
         return recorder.states[0]
 
     @torch.no_grad()
-    def _measure_embedding_scale(self) -> float:
-        """Root mean square over all entries of all token embeddings."""
+    def _measure_embeddings(self) -> tuple[float, Float[Tensor, " D"]]:
+        """Root mean square over all entries of all token embeddings, and their mean."""
         vocabulary = torch.arange(len(self.module.get_input_embeddings().weight))
-        squares = [
-            self.embed(ids[None].to(self.device))[0].double().square().mean(-1)
-            for ids in torch.split(vocabulary, 8192)
-        ]
-        return float(torch.cat(squares).mean().sqrt())
+        sums, squares = [], []
+        for ids in torch.split(vocabulary, 8192):
+            x_ND = self.embed(ids[None].to(self.device))[0].double()
+            sums.append(x_ND.sum(0))
+            squares.append(x_ND.square().mean(-1))
+        mean_D = torch.stack(sums).sum(0) / len(vocabulary)
+        return float(torch.cat(squares).mean().sqrt()), mean_D.float().cpu()
 
     def _guarded(self, trial: Callable[[], Any]) -> Any:
         """Run `trial`; whatever fails in foreign code becomes a `ModelError`."""

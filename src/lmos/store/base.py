@@ -68,7 +68,7 @@ class LevelPatch:
         children: For each new node, its items one level below.
         byte_spans: For each new node, its text.
         embeddings: `(N, D)`, at input scale; may carry gradients in the memory store.
-        keys: `(N, K)`, attention keys at the scoring layer.
+        keys: `(N, K)`, what the nodes are found by.
     """
 
     start: int

@@ -51,7 +51,7 @@ SPANS = BlockLayout("spans", SPAN_NUMBERS * 8, BLOCK_NODES)
 
 
 def keys_layout(manifest: Manifest) -> BlockLayout:
-    """Blocks of attention keys."""
+    """Blocks of keys."""
     return BlockLayout("keys", manifest.key_width * 2, BLOCK_NODES)
 
 

@@ -23,7 +23,8 @@ class Manifest:
     Attributes:
         base_model: Name or path of the base model, for people to read.
         base_hash: SHA-256 of the base model's weights.
-        adapter_hash: SHA-256 of the adapter's weights, or `"untrained"`.
+        adapter_hash: SHA-256 of the adapter's weights, or `"untrained heads"`; `"untrained"` where
+            keys are attention keys that nobody trained.
         tokenizer_hash: SHA-256 of the tokenizer's files.
         ratios: Items per compression token at level 1, 2, ...; its length is the number of levels.
         windows: Items in one forward pass at level 1 (tokens), 2 (nodes), ...
@@ -31,7 +32,7 @@ class Manifest:
         output_mode: `residual`, `mean` or `paper`.
         segmenter: `unit`, `sentence`, `fixed`, `surprise`, `attention`, or the name of the user's
             own.
-        scoring_layer: Layer whose attention keys are stored.
+        scoring_layer: Layer whose attention keys are stored, where the model has no heads.
         embedding_width: D.
         key_width: Numbers in one stored key.
         adapter: Where the adapter is, if not beside the base model.

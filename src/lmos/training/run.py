@@ -52,7 +52,8 @@ class TrainConfig:
         passage_share: Share of contexts made of real passages with questions.
         example_share: Share of contexts made of the user's own examples, where there are any; the
             passages are a share of the others.
-        scoring_layer: Whose queries and keys score nodes; at 60 % of the depth by default.
+        scoring_layer: Score nodes by the attention keys of this layer, in the place of retrieval
+            heads; a base with an adapter goes on with what that has.
         gradient_checkpointing: Whether layers are run again in the backward pass, to save memory.
     """
 
@@ -107,7 +108,7 @@ def train(
     data = read_data(config.data)
     objective = _objective(model, data, config)
     if processes.is_first:
-        record_run(out, _settings(config, data, model.base_hash), resume=resume)
+        record_run(out, _settings(config, data, model), resume=resume)
 
     def save() -> None:
         model.is_trained = True
@@ -143,9 +144,11 @@ class StagedObjective:
 
 
 def _model_to_train(config: TrainConfig, device: str | torch.device) -> BaseModel:
-    """The base model with an adapter, aligned if it is new, and LoRA weights if they are wanted."""
+    """The base model with an adapter that finds by words, and LoRA weights if they are wanted."""
     model = BaseModel.from_pretrained(resolve_model(config.base), device=device)
-    if not model.is_trained:
+    if not model.is_trained and config.scoring_layer is None:
+        model.new_heads(depth=None)
+    elif not model.is_trained:
         model.new_adapter(scoring_layer=config.scoring_layer, seed=config.loop.seed)
         align_scores(model, config.loop.seed)
     if config.gradient_checkpointing:
@@ -207,11 +210,12 @@ def require_room(model: BaseModel, examples: Sequence[Example]) -> None:
             )
 
 
-def _settings(config: TrainConfig, data: TrainingData, base_hash: str) -> dict[str, Any]:
+def _settings(config: TrainConfig, data: TrainingData, model: BaseModel) -> dict[str, Any]:
     """What a run was told, in plain values."""
     return {
         "command": "train",
         **asdict(config),
-        "base_hash": base_hash,
+        "base_hash": model.base_hash,
+        "has_heads": model.adapter.heads is not None,
         "data": describe(config.data, data),
     }

@@ -15,9 +15,9 @@ from torch import Tensor
 from lmos.model.base import BaseModel
 from lmos.nodes import Span
 from lmos.store import LevelPatch, Manifest, SourcePatch
-from lmos.tree.compressor import Compressor
-from lmos.tree.keys import node_keys
-from lmos.tree.levels import pad_windows, rounded
+from lmos.tree.levels import LevelCompressor
+from lmos.tree.reuse import WindowNodes
+from lmos.tree.segments import WindowContent
 
 
 def live_nodes(patch: SourcePatch, places: Sequence[Span]) -> list[set[int]]:
@@ -56,22 +56,20 @@ def with_gradients(
         patch: The whole tree of a source, without gradients.
         places: Bytes of its text.
     """
-    compressor = Compressor(model, manifest.mask_mode, manifest.output_mode)
-    dtype = getattr(torch, manifest.dtype)
+    compressor = LevelCompressor(model, manifest)
     levels: list[LevelPatch] = []
     for number, live in enumerate(live_nodes(patch, places), 1):
         level = patch.levels[number - 1]
         if number == 1:
-            indices, nodes_ND = _from_text(model, compressor, patch, live)
+            indices, made = _from_text(compressor, patch, live)
         else:
-            items_ND = levels[-1].embeddings
-            indices, nodes_ND = _from_nodes(compressor, manifest, items_ND, number, live)
+            indices, made = _from_nodes(compressor, manifest, levels[-1], number, live)
         if indices:
-            nodes_ND = rounded(nodes_ND, dtype)
-            keys_NK = rounded(node_keys(model, nodes_ND, number, manifest.scoring_layer), dtype)
+            embeddings_ND = torch.cat([nodes.embeddings_SD for nodes in made])
+            keys_NK = torch.cat([nodes.keys_SK for nodes in made])
             level = replace(
                 level,
-                embeddings=_put(level.embeddings, indices, nodes_ND),
+                embeddings=_put(level.embeddings, indices, embeddings_ND),
                 keys=_put(level.keys, indices, keys_NK),
             )
         levels.append(level)
@@ -84,12 +82,11 @@ def _put(all_NW: Tensor, indices: list[int], new_MW: Tensor) -> Tensor:
 
 
 def _from_text(
-    model: BaseModel, compressor: Compressor, patch: SourcePatch, live: set[int]
-) -> tuple[list[int], Tensor]:
+    compressor: LevelCompressor, patch: SourcePatch, live: set[int]
+) -> tuple[list[int], list[WindowNodes]]:
     """The nodes of the windows of text that hold a live one."""
-    contents = []
+    contents: list[WindowContent] = []
     indices: list[int] = []
-    sizes = []
     token = first = 0
     for window in patch.windows:
         numbers = range(first, first + window.num_nodes)
@@ -98,29 +95,19 @@ def _from_text(
             spans = tuple(Span(span.start - token, span.stop - token) for span in children)
             contents.append((window.token_ids, spans))
             indices += numbers
-            sizes.append(len(numbers))
         token += len(window.token_ids)
         first += window.num_nodes
-    if not indices:
-        return [], torch.empty(0)
-    ids_BT, spans_BT = (part.to(model.device) for part in pad_windows(contents))
-    nodes_BSD = compressor.compress(model.embed(ids_BT), spans_BT, max(sizes), level=1)
-    parts = [nodes_SD[:size] for nodes_SD, size in zip(nodes_BSD, sizes, strict=True)]
-    return indices, torch.cat(parts)
+    return indices, compressor.text(contents) if contents else []
 
 
 def _from_nodes(
-    compressor: Compressor, manifest: Manifest, items_ND: Tensor, level: int, live: set[int]
-) -> tuple[list[int], Tensor]:
+    compressor: LevelCompressor, manifest: Manifest, below: LevelPatch, level: int, live: set[int]
+) -> tuple[list[int], list[WindowNodes]]:
     """The nodes of the windows of nodes that hold a live one."""
     window, ratio = manifest.windows[level - 1], manifest.ratios[level - 1]
     size = window // ratio
     numbers = sorted({index // size for index in live})
-    if not numbers:
-        return [], torch.empty(0)
-    x_BTD = torch.stack([items_ND[number * window : (number + 1) * window] for number in numbers])
-    order_T = torch.arange(window, device=items_ND.device)
-    spans_BT = order_T.div(ratio, rounding_mode="floor").expand(len(numbers), -1)
-    nodes_BSD = compressor.compress(x_BTD, spans_BT, size, level)
+    windows = [slice(number * window, (number + 1) * window) for number in numbers]
+    items = [WindowNodes(below.embeddings[each], below.keys[each]) for each in windows]
     indices = [number * size + place for number in numbers for place in range(size)]
-    return indices, nodes_BSD.flatten(0, 1)
+    return indices, compressor.nodes(items, level) if items else []

@@ -44,9 +44,9 @@ class _Compressor:
 
     @cached_property
     def _builder(self) -> TreeBuilder:
-        model = load_model(*self._choice, **self._loading)
-        Session(model, self._store)  # refuses a model that did not write the store
-        return TreeBuilder(model, self._manifest)
+        # A session refuses a model that did not write the store.
+        session = Session(load_model(*self._choice, **self._loading), self._store)
+        return TreeBuilder(session.model, self._manifest)
 
     def compress(self, source: SourceText) -> SourcePatch:
         """The patch that makes the source from nothing."""

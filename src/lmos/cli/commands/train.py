@@ -77,7 +77,8 @@ from lmos.settings import EXAMPLE_SHARE, PASSAGE_SHARE, Rates
     is_rare=True,
     type=int,
     metavar="N",
-    help="Score nodes by the keys of this layer, counted from 0.  [default: at 60 % of the depth]",
+    help="Score nodes by the attention keys of this layer, counted from 0.  "
+    "[default: by heads over token embeddings]",
 )
 @option(
     "--gradient-checkpointing",
