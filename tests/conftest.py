@@ -33,8 +33,18 @@ def tiny_llama(tokenizer_folder: Path) -> BaseModel:
     return new_llama(tokenizer_folder)
 
 
-def new_llama(tokenizer_folder: Path, seed: int = 1, **changes: object) -> BaseModel:
+@pytest.fixture(scope="session")
+def keyed_llama(tokenizer_folder: Path) -> BaseModel:
+    """The same with attention keys in the place of retrieval heads."""
+    return new_llama(tokenizer_folder, has_heads=False)
+
+
+def new_llama(
+    tokenizer_folder: Path, seed: int = 1, *, has_heads: bool = True, **changes: object
+) -> BaseModel:
     model = BaseModel.from_config({**LLAMA, **changes}, tokenizer_folder, seed)
+    if not has_heads:
+        model.new_adapter()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.adapter.parameters():

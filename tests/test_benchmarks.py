@@ -137,8 +137,10 @@ def test_leaf_texts_are_the_sources(session: Session) -> None:
     assert FACT[:4] in joined
 
 
-def test_mean_pool_keys_are_those_of_the_mean_of_a_leafs_tokens(session: Session) -> None:
-    model, store = session.model, session.store
+def test_mean_pool_keys_are_those_of_the_mean_of_a_leafs_tokens(
+    session: Session, keyed_llama: BaseModel
+) -> None:
+    model, store = keyed_llama, session.store
     leaves = Leaves(model, store)
     number = len(leaves.ids) - 2
     (node,) = store.nodes([leaves.ids[number]])

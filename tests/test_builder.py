@@ -286,10 +286,10 @@ def test_upper_nodes_cover_only_what_can_no_longer_change(tiny_llama: BaseModel)
 # The numbers
 
 
-def test_embeddings_and_keys_are_those_of_the_compressor(tiny_llama: BaseModel) -> None:
+def test_embeddings_and_keys_are_those_of_the_compressor(keyed_llama: BaseModel) -> None:
     """A window compressed by hand, on its own."""
-    store = filled_store(tiny_llama, a=TEXT)
-    builder = TreeBuilder(tiny_llama, store.manifest)
+    store = filled_store(keyed_llama, a=TEXT)
+    builder = TreeBuilder(keyed_llama, store.manifest)
     window = store.windows(1)[1]
     first = store.windows(1)[0].num_nodes
     ids = [NodeId(1, 1, index) for index in range(first, first + window.num_nodes)]
@@ -298,9 +298,9 @@ def test_embeddings_and_keys_are_those_of_the_compressor(tiny_llama: BaseModel) 
     for number, node in enumerate(store.nodes(ids)):
         spans_T[0, node.children.start - starts : node.children.stop - starts] = number
     with torch.no_grad():
-        x_BTD = tiny_llama.embed(torch.tensor([window.token_ids]))
+        x_BTD = keyed_llama.embed(torch.tensor([window.token_ids]))
         nodes_SD = builder._compressor._compressor.compress(x_BTD, spans_T, len(ids), 1)[0]
-        keys_SK = node_keys(tiny_llama, store.embeddings(ids), 1, tiny_llama.scoring_layer)
+        keys_SK = node_keys(keyed_llama, store.embeddings(ids), 1, keyed_llama.scoring_layer)
     torch.testing.assert_close(store.embeddings(ids), nodes_SD, rtol=1e-2, atol=1e-3)
     torch.testing.assert_close(store.keys(ids), keys_SK, rtol=1e-2, atol=1e-3)
 

@@ -25,6 +25,12 @@ LEVELS = pytest.mark.parametrize("level", [1, 2, 3])
 
 
 @pytest.fixture(scope="module")
+def tiny_llama(keyed_llama: BaseModel) -> BaseModel:
+    """Its nodes have attention keys; those of heads are scored in `test_heads.py`."""
+    return keyed_llama
+
+
+@pytest.fixture(scope="module")
 def store(tiny_llama: BaseModel) -> AbstractStore:
     return filled_store(tiny_llama, a=prose(90), b=prose(60, seed=1))
 

@@ -359,7 +359,7 @@ def another_layer(folder: Path) -> BaseModel:
     [
         (another_base, ["the model", "base_hash", "adapter_hash"]),
         (another_adapter, ["adapter_hash"]),
-        (another_layer, ["scoring_layer", "adapter_hash"]),
+        (another_layer, ["scoring_layer", "key_width", "adapter_hash"]),
     ],
 )
 def test_another_model_is_refused_naming_what_differs(

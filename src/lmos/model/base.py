@@ -367,7 +367,7 @@ class BaseModel(Transformer):
         """
         width = self.embedding_width
         shape = HeadsConfig(self.vocab_size, width, min(HeadsConfig.key_width, width))
-        self.new_adapter(depth=depth, heads=shape)
+        self.new_adapter(num_retrieval_tokens=1, depth=depth, heads=shape)
         assert self.adapter.heads is not None
         self.adapter.heads.weigh_rare_tokens(self.mean_embedding_D)
 
