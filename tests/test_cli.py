@@ -143,7 +143,29 @@ def test_an_untrained_model_is_a_warning_of_one_line(model_folder: Path, tmp_pat
     error = run("new", tmp_path / "life.lmos", "--model", model_folder).stderr
     warning, made = error.splitlines()
     assert warning.startswith(f"warning: {model_folder} was not trained")
+    assert "finds passages by the words that they share with a question" in warning
     assert made.startswith("made ")
+
+
+def test_a_store_with_untrained_attention_keys_is_used_and_told_of(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    old, new = tmp_path / "old.lmos", tmp_path / "new.lmos"
+    model = BaseModel.from_pretrained(model_folder)
+    model.name = str(model_folder)
+    with Session.create(old, model.with_attention_keys()) as session:
+        session.add("diary", "Eva will come on Monday.")
+    output("new", new, "--model", model_folder)
+    told = f"lmos reencode STORE --model {model_folder}"
+    found = run("retrieve", old, "Eva")
+    assert found.exit_code == 0
+    assert "come on Monday" in found.stdout
+    warnings = [line for line in found.stderr.splitlines() if line.startswith("warning: ")]
+    assert [told in warning for warning in warnings] == [False, True]
+    output("reencode", old, "--model", model_folder)
+    again = run("retrieve", old, "Eva")
+    assert "come on Monday" in again.stdout
+    assert told not in again.stderr
 
 
 # add

@@ -87,12 +87,29 @@ def test_a_model_is_trained_and_used(base: Path, data: Path, stages: Path, tmp_p
     trained = BaseModel.from_pretrained(out / "model")
     assert trained.is_trained
     assert trained.base_hash != before
+    assert trained.adapter.config.depth is None
+    heads = trained.adapter.heads
+    assert heads is not None
+    untrained = BaseModel.from_pretrained(base).adapter.heads
+    assert untrained is not None
+    assert not torch.equal(heads.own.weight, untrained.own.weight)
+    torch.testing.assert_close(heads.gate_V, untrained.gate_V, rtol=0.3, atol=0.3)
     store = tmp_path / "life.lmos"
     output("new", store, "--model", out / "model", "--ratio", "8,3")
     output("add", store, data / "ferry.txt")
     assert "ferry.txt" in output("retrieve", store, "river")
     assert output("ask", store, "Who slept?", "--budget", 100) is not None
     assert not run("ask", store, "Who slept?", "--budget", 100).stderr.startswith("warning")
+
+
+def test_attention_keys_are_trained_where_a_layer_is_named(
+    base: Path, data: Path, stages: Path, tmp_path: Path
+) -> None:
+    command = ("train", "--base", base, "--data", data, "--out", tmp_path, "--stages", stages)
+    output(*command, "--scoring-layer", 1, *SETTINGS)
+    trained = BaseModel.from_pretrained(tmp_path / "model")
+    assert trained.adapter.heads is None
+    assert trained.scoring_layer == 1
 
 
 def test_a_run_goes_on_only_when_told_to(
