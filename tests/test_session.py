@@ -95,7 +95,7 @@ def test_citations_are_the_bytes_of_their_source_best_first(session: Session) ->
     texts = {"diary": DIARY, "book": BOOK}
     for name, text in texts.items():
         session.add(name, text)
-    wide = replace(CONFIG, budget=2000, max_texts=16, text_mass=1.0)
+    wide = replace(CONFIG, budget=2000, max_texts=16, text_mass=1.0, strategy="tree")
     for config in (wide, RetrievalConfig(level=2), replace(wide, strategy="flat")):
         retrieval = session.retrieve(QUESTION, config)
         citations = session.cite(retrieval)
