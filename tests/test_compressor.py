@@ -23,7 +23,8 @@ OUTPUTS = pytest.mark.parametrize("output_mode", ["residual", "paper"])
 
 @pytest.fixture
 def model(tokenizer_folder: Path) -> BaseModel:
-    return new_llama(tokenizer_folder)
+    """All its layers compress, which they do not before training where there are heads."""
+    return new_llama(tokenizer_folder, has_heads=False)
 
 
 def items(model: BaseModel, num_rows: int = 1, num_items: int = len(SPANS)) -> Tensor:
