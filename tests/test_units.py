@@ -21,7 +21,7 @@ PIECES = [
     "vitamin C.", "J. S. Bach", "U.S.", "a.m.", "z. B.", "d. h. so", "p. 12", "e.g.", "etc.", "I",
     "世界。你好", "。", "．5", "नमस्ते।", "Եվ։", "مرحبا؟", "wait…", "so!", '"Stop!"', "(see p. 5.)",
     "réunion", "e\u0301", "🌍", "12:30", "12", "2024", "{", "a;", "*", "#", "`", "“", "x,", "am 3.",
-    "\ufeff",
+    "3. 4. 2024", "4. 2024", "Weserstr.", "\ufeff",
 ]  # fmt: skip
 GAPS = [
     " ", "  ", "\n", "\n\n", "\n  ", "\n    ", "\r\n", "\n \n", "", ". ", ".\n", ":\n", "\t",
@@ -99,6 +99,9 @@ def cut(marked: str) -> list[str]:
         "Am 3. März war Montag. ¦Am 4. ging er.",
         "Er kam z. B. am Montag. ¦Sie d. h. Ana nicht.",
         "Im 2. Weltkrieg war es so. ¦Dann nicht.",
+        "Wir trafen uns am 3. 4. 2024 in Wien. ¦Es war 12. ¦5 kamen.",
+        "Sie wohnt Hauptstr. 5 in Bonn. ¦Kl. 7b hat frei.",
+        "Smutno mi, np. w Ulm. ¦Он живёт на ул. Ленина, стр. 2. ¦Там кот.",
         "M. Dupont est là. ¦Il part le 3 févr. 2020.",
         "El Sr. Ruiz vive en la pág. 3. ¦No sé.",
         "¿Vienes? ¦¡Sí! ¦Bueno.",

@@ -30,17 +30,20 @@ BEFORE_NUMBERS = _words(
     abs kap bd bde ziff s núm num nº pág págs pag pagg vgl al ann app rm apt bldg lot pl ed
     jan feb mar apr jun jul aug sep sept oct nov dec jän mär mrz okt dez janv févr fevr avr juil déc
     ene abr ago dic genn febbr magg giu giugn lug sett ott mrt fev mon tue tues thu thur thurs fri
-    t tel fax v vv n c ca lin ln
+    t tel fax v vv n c ca lin ln kl hausnr стр рис табл гл кв
     """
 )
 """A number follows; before anything else the period ends a sentence."""
+
+STREET = "str"
+"""A word that ends so is a street, and its number follows: `Hauptstr. 5`."""
 
 NEVER_LAST = _words(
     """
     vs ca approx cf viz vgl evtl ggf inkl exkl bzw bzgl zzgl abzgl sog resp tel ebd insb einschl
     gegr geb verh hrsg eds e.g i.e z.b d.h p.ex u.a i.d.r s.o s.u v.a m.a.w d.w.z n.b bijv incl
     excl c.f p.e p.ej por.ej u.u i.a z.t z.hd tsd mio mrd sig dott avv geom sra srta op av
-    avda pza ctra
+    avda pza ctra np tzn m.in t.ex bl.a f.eks ул просп т.е т.к напр
     """
 )
 """No sentence ends with these."""

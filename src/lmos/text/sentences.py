@@ -18,6 +18,7 @@ from lmos.text.abbreviations import (
     PLACES,
     SOMETIMES_LAST,
     STARTERS,
+    STREET,
     TITLES,
     WEEKDAYS,
 )
@@ -36,6 +37,19 @@ _ROMAN = re.compile(r"[IVXLC]+$")
 _ELISION = re.compile(r"^[^\W\d_]{1,2}['’]")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]$")
 _DAYS = MONTHS | WEEKDAYS
+_DATE_PARTS = (
+    (
+        re.compile(r"(?:^|[^\w.])\d{1,2}$"),
+        re.compile(r"\d{1,2}\.[ \xa0]\d{4}(?!\d)"),
+        re.compile(r"\d{1,2}(?:\.(?:[ \xa0]\d{0,4})?)?"),
+    ),
+    (
+        re.compile(r"(?:^|[^\w.])\d{1,2}\.[ \xa0]\d{1,2}$"),
+        re.compile(r"\d{4}(?!\d)"),
+        re.compile(r"\d{1,4}"),
+    ),
+)
+"""What stands before each period of `3. 4. 2024`, behind it, and there while more may follow."""
 _IN_PARTS = NEVER_LAST | SOMETIMES_LAST
 _CLOSING = SOMETIMES_LAST - {"u.s", "u.k"}
 _NAME_STARTERS = STARTERS - PARTICLES
@@ -62,6 +76,9 @@ def is_end(text: str, start: int, match: re.Match[str], *, is_open: bool) -> boo
     is_whole = not is_open or following.end() < len(text)
     if not word:
         return True if is_whole else None
+    is_date = mark == "." and word[0].isdigit() and _is_in_date(text, start, match, is_open=is_open)
+    if is_date is not False:
+        return None if is_date is None else False
     is_closed = mark[-1] not in _MARKS
     if is_closed or mark != ".":
         return not (is_closed and word[0].islower())
@@ -71,6 +88,18 @@ def is_end(text: str, start: int, match: re.Match[str], *, is_open: bool) -> boo
 def _is_between_digits(text: str, match: re.Match[str]) -> bool:
     around = text[match.start() - 1 : match.start()], text[match.end() : match.end() + 1]
     return all(each.isdigit() for each in around)
+
+
+def _is_in_date(text: str, start: int, match: re.Match[str], *, is_open: bool) -> bool | None:
+    """Whether a period is one of the two of `3. 4. 2024`; `None` if that depends on the rest."""
+    before, after = text[max(start, match.start() - 8) : match.start()], text[match.end() :]
+    for day, rest, beginning in _DATE_PARTS:
+        if day.search(before):
+            if is_open and beginning.fullmatch(after):
+                return None
+            if rest.match(after):
+                return True
+    return False
 
 
 def _is_period(before: str, word: str, is_whole: bool) -> bool | None:
@@ -130,7 +159,8 @@ def _ends_letter(last: str, previous: str, word: str, is_whole: bool) -> bool | 
 
 
 def _is_numbered(last: str, word: str) -> bool:
-    return last.lower() in BEFORE_NUMBERS and word[0].isdigit()
+    is_numbered = last.lower() in BEFORE_NUMBERS or last.lower().endswith(STREET)
+    return is_numbered and word[0].isdigit()
 
 
 def _ends_word(last: str, previous: str, word: str, is_whole: bool) -> bool | None:
