@@ -91,6 +91,7 @@ def test_a_place_stands_under_its_headings(part: str, headings: tuple[str, ...])
         (CSV, "It ended.", None),
         ("Ana, Ben and Eve came.\nThey ate.\n", "They", None),
         ("a;b\n1;2\n", "1;2", "a | b"),
+        ("- item: Milk; price: 1,20; shelf: A\n- item: Rye; price: 3,10; shelf: B\n", "Rye", None),
         ('who\twhat\nAna\t"a\tb"\n', "Ana", "who | what"),
     ],
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from lmos.text.lines import is_record, is_separator
+from lmos.text.lines import Kind, is_record, is_separator, kind_of
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _VALUE = re.compile(r"[\d.,:/+%€$ -]*$")
@@ -27,7 +27,9 @@ def find_columns(lines: Sequence[str], *, is_first: bool) -> str | None:
     head = lines[0]
     if "|" in head and len(lines) > 1 and is_separator(lines[1]):
         return " | ".join(cell.strip() for cell in head.strip().strip("|").split("|"))
-    mark = _mark_of(head) if is_first else None
+    # Rows that tell their columns themselves, "- Name: Eva; City: Bern", have no head.
+    is_item = kind_of(head) is Kind.ITEM
+    mark = _mark_of(head) if is_first and not is_item else None
     if mark is None or not _are_rows(lines, mark):
         return None
     names = [cell.strip().strip('"').strip() for cell in _bare(head).split(mark)]
