@@ -66,6 +66,10 @@ def test_marks_inside_of_words_stay() -> None:
         ("Hull", "Hull, or Hullavington", ""),
         ("Leeds", "She lives in Hull.", ""),
         ("in 1984", "Born in 1984 12 miles away.", ""),
+        ("Dr", "Drummond saw Dr. Amara Lindqvist today.", ". Amara Lindqvist"),
+        ("Prof. Dr.", "Prof. Dr. A. Weiß-Kern spricht.", " A. Weiß-Kern"),
+        ("Dr. Amara Lindq", "Dr. Amara Lindqvist came.", "vist"),
+        ("Main St", "On Main St. She lives there.", ""),
         ("", "anything", ""),
     ],
 )

@@ -11,12 +11,15 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
+from lmos.text.abbreviations import PLACES, TITLES
+
 _ARTICLES = frozenset(("a", "an", "the"))
 _MARKS = string.punctuation + "“”‘’«»„…–—·¿¡"
 _F1_OF_SAME = 0.6
 _LONG_ANSWER = 12
 """Words from which on holding the right ones among others is no longer an answer."""
 _CLOSING = ".,;:!?)]}>\"'”’»…"
+_NAME = r"(?:[^\W\d_a-zß-öø-ÿ]\.|[^\W\d_a-zß-öø-ÿ][\w'’-]+)"
 _DIGIT_GROUPS = re.compile(r"\d[ -]\d+$")
 _POLAR = frozenset(("yes", "no"))
 _POLAR_ELSEWHERE = frozenset(
@@ -70,13 +73,15 @@ def is_polar(answer: str) -> bool:
 
 
 def rest_of_word(said: str, texts: Iterable[str]) -> str:
-    """What an answer lacks of the word, or of the groups of digits, that it stops in.
+    """What an answer lacks of the word, of the groups of digits or of the name that it stops in.
 
     Args:
         said: An answer, taken from one of the texts.
         texts: What it was taken from. Where one of them holds it whole, it lacks nothing.
     """
     said = said.strip()
+    if _is_title(said):
+        return _rest_of_name(said, texts)
     rests = [
         _rest(text[place.end() :], said)
         for text in texts
@@ -93,6 +98,20 @@ def _rest(after: str, said: str) -> str:
         groups = re.match(r"(?:[ -]\d+)+\b", after)
         return "" if groups is None else groups[0]
     return run
+
+
+def _is_title(said: str) -> bool:
+    """Whether an answer is no more than `Dr.` or `Prof. Dr`."""
+    words = [word.rstrip(".") for word in said.split()]
+    return bool(words) and all(
+        word[:1].isupper() and word.lower() in TITLES - PLACES for word in words
+    )
+
+
+def _rest_of_name(said: str, texts: Iterable[str]) -> str:
+    pattern = re.compile(rf"(?<!\w){re.escape(said)}(\.?(?:\s{_NAME}){{1,4}})")
+    found = (pattern.search(text) for text in texts)
+    return next((match[1] for match in found if match), "")
 
 
 def _holds(words: list[str], part: list[str]) -> bool:
