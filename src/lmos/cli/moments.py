@@ -20,7 +20,7 @@ _DATE = re.compile(
     r"(?:-(?P<month>\d\d)(?:-(?P<day>\d\d))?"
     r"|(?P<plain_month>\d\d)(?P<plain_day>\d\d)"
     r"|-?W(?P<week>\d\d)(?:-?(?P<weekday>[1-7]))?"
-    r"|-(?P<day_of_year>\d{3}))?",
+    r"|-?(?P<day_of_year>\d{3}))?",
     re.ASCII,
 )
 _TIME = re.compile(
@@ -28,6 +28,7 @@ _TIME = re.compile(
     r"(?:[Zz]|[+-]\d\d(?::?\d\d)?)?",
     re.ASCII,
 )
+_END_OF_DAY = re.compile(r"24(?::?00){0,2}(?:[.,]0+)?(?:$|[Z+-])")
 _LONGER_THAN_A_DAY = re.compile(r"\d{4}(-\d\d|-?W\d\d)?")
 _SECONDS = re.compile(r"@(-?\d+(?:\.\d+)?)", re.ASCII)
 _FIRST_SECOND = datetime(1, 1, 2).timestamp()
@@ -52,9 +53,12 @@ def _seconds(text: str) -> float:
     day = _first_day(date)
     if not times:
         return day.timestamp()
-    if _LONGER_THAN_A_DAY.fullmatch(date) or not _TIME.fullmatch(times[0]):
+    clock = times[0].upper().replace("−", "-")
+    if _LONGER_THAN_A_DAY.fullmatch(date) or not _TIME.fullmatch(clock):
         raise ValueError(text)
-    return datetime.fromisoformat(f"{day.date()}T{times[0].upper()}").timestamp()
+    if _END_OF_DAY.match(clock):
+        clock, day = f"00{clock[2:]}", day + timedelta(days=1)
+    return datetime.fromisoformat(f"{day.date()}T{clock}").timestamp()
 
 
 def _first_day(text: str) -> datetime:
