@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lmos.text.lines import Kind, kind_of
 from lmos.training.corpus import is_held_out
 from lmos.training.facts import Fact, make_fact, make_facts, make_update
 from lmos.training.families import TRAINING_FAMILIES
@@ -228,9 +229,9 @@ def structure(text: str) -> list[Line]:
             columns = None
             continue
         path = tuple(name for _, name in headings)
-        is_row = row.count("|") >= 3 or (
-            row.count(",") >= 2 and "  " not in row and ". " not in row
-        )
+        is_said = kind_of(row) in (Kind.TURN, Kind.RECORD)
+        has_fields = row.count(",") >= 2 and "  " not in row and ". " not in row
+        is_row = row.count("|") >= 3 or (has_fields and not is_said)
         if is_row and columns is None and number + 1 < len(blocks):
             below = blocks[number + 1]
             if below.count("|") >= 3 or below.count(",") == row.count(","):
