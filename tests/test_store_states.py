@@ -114,6 +114,16 @@ class TwoEncryptedStores(TwoStores):
     key = KEY
 
 
+@pytest.mark.parametrize("place", range(24))
+def test_a_patch_between_two_texts_changes_every_byte_that_differs(place: int) -> None:
+    old = bytes(range(97, 121))
+    new = old[:place] + b"\xff" + old[place + 1 :]
+    store = MemoryStore(MANIFEST)
+    put_text(store, "a", b"", old)
+    source = put_text(store, "a", old, new)
+    assert store.text(source.source_id) == new
+
+
 @pytest.mark.parametrize(
     ("stores", "num_lives", "num_steps"),
     [

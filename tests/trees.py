@@ -55,7 +55,7 @@ def tree_of(text: bytes, manifest: Manifest = MANIFEST) -> Tree:
             level.append((child, Span(start * TOKEN_BYTES, ends[child.stop - 1])))
         windows.append(
             WindowRecord(
-                token_ids=tuple(text[token * TOKEN_BYTES] for token in tokens),
+                token_ids=tuple(_token_id(text, token) for token in tokens),
                 token_bytes=tuple(ends[token] for token in tokens),
                 byte_span=Span(tokens.start * TOKEN_BYTES, ends[tokens.stop - 1]),
                 is_sealed=len(tokens) == size and ends[tokens.stop - 1] % TOKEN_BYTES == 0,
@@ -70,6 +70,11 @@ def tree_of(text: bytes, manifest: Manifest = MANIFEST) -> Tree:
             level.append((Span(start, start + ratio), span))
         levels.append(level)
     return Tree(text, tuple(windows), tuple(map(tuple, levels)))
+
+
+def _token_id(text: bytes, token: int) -> int:
+    """All bytes of a token count: two windows with the same tokens have the same text."""
+    return int.from_bytes(text[token * TOKEN_BYTES : (token + 1) * TOKEN_BYTES])
 
 
 def vectors_of(text: bytes, level: int, width: int) -> torch.Tensor:
