@@ -115,10 +115,10 @@ def choose_lines(
     """Gold lines, at times with their neighbours, and others until `room` characters are full."""
     lines = {(n, line.place): line.text for n, each in enumerate(documents) for line in each.lines}
     kept = {place for place in golds if place in lines}
-    for number, place in sorted(kept):
-        for step in (-1, 1):
-            if (number, place + step) in lines and rng.random() < margin:
-                kept.add((number, place + step))
+    for number, line in sorted(kept):
+        for beside in ((number, line - 1), (number, line + 1)):
+            if beside in lines and rng.random() < margin:
+                kept.add(beside)
     spare = [place for place in lines if place not in kept]
     rng.shuffle(spare)
     used = sum(len(lines[place]) for place in kept)

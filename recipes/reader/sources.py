@@ -100,6 +100,7 @@ class Passages:
         hard = self._near(document, questions, rng)
         golds = {place for each in questions for _, place in each.golds}
         near = [line for line in document.lines if line.place in hard or line.place in golds]
+        time: float | None
         if rng.random() < 0.5:
             name, time = random_name(rng), random_time(rng)
         else:
