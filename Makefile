@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test check format soak results clean
+.PHONY: install demo test suite check format soak results clean
 
 install: $(VENV)/.installed
 
@@ -22,7 +22,10 @@ check: install ## lint, format, types
 	@$(BIN)/ruff format --check src tests benchmarks examples recipes
 	@$(BIN)/mypy
 
-test: check ## everything that must hold
+test: install ## everything that must hold; what lints runs beside the tests
+	@$(MAKE) --no-print-directory -j 2 check suite
+
+suite: install
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not gpu"
 
 soak: install ## the long tests, those on a Ray cluster among them
