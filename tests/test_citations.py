@@ -46,6 +46,28 @@ def test_a_stretch_is_widened_to_words_and_to_sentences(
     assert excerpt.decode(excerpt.sentences_around(span_of(part))) == sentences
 
 
+CHAT = "[09:15] Tom: hi\n[09:20] Maya: who feeds the cat?\n[09:21] Tom: Ines does. At 7.\nBye\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "exchange"),
+    [
+        (CHAT, "feeds", "[09:20] Maya: who feeds the cat?\n[09:21] Tom: Ines does. At 7."),
+        (CHAT, "hi", "[09:15] Tom: hi"),
+        (CHAT, "Ines", "[09:21] Tom: Ines does. At 7."),
+        ("Ana: Wo ist er？\nBen: Da, Ö.", "Wo", "Ana: Wo ist er？\nBen: Da, Ö."),
+        ("Ana: Where?\n\nIt rained.", "Where", "Ana: Where?"),
+        ("Ana: Where?", "Where", "Ana: Where?"),
+        ("Who knows? Ben does.", "Who", "Who knows?"),
+    ],
+)
+def test_what_is_asked_in_a_talk_is_read_with_the_reply(
+    text: str, part: str, exchange: str
+) -> None:
+    excerpt = excerpt_of(text)
+    assert excerpt.decode(excerpt.exchange_around(span_of(part, text))) == exchange
+
+
 def test_what_does_not_end_in_the_excerpt_is_cut_at_words_or_left() -> None:
     inner = Excerpt(100, b"ng sentence with no end in si", is_head=False, is_tail=False)
     assert inner.sentences_around(Span(110, 114)) == Span(103, 116)

@@ -107,7 +107,8 @@ class RetrievalConfig:
             kept, reach this share of all: one where one stands out, many where many matter alike.
         max_embeddings: At most so many of the others stay embeddings, when `level` is 0.
         margin: Neighbours on each side into which the sentences of an opened node are followed, so
-            that one that was cut is read whole. With 0 only its words are whole.
+            that one that was cut is read whole, and the reply to what somebody asks in a talk with
+            it. With 0 only its words are whole.
         since: Earliest time of a source, in seconds since the epoch; `None` for any.
         until: Sources of this time and later are left out. One without a time is left out by
             either limit.

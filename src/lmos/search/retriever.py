@@ -227,7 +227,7 @@ class Retriever:
         first_node, last_node = store.nodes([node.id._replace(index=index) for index in ends])
         near = Span(first_node.byte_span.start, last_node.byte_span.stop)
         excerpt = read_excerpt(store, source, near, _WORD_BYTES)
-        widen = excerpt.sentences_around if margin else excerpt.words_around
+        widen = excerpt.exchange_around if margin else excerpt.words_around
         span = widen(node.byte_span)
         return span, self._model.format.passage_cost(passage_of(store, source, span))
 

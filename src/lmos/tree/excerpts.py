@@ -10,9 +10,12 @@ from itertools import accumulate
 
 from lmos.nodes import Source, Span
 from lmos.store import AbstractStore
+from lmos.text.lines import Kind, kind_of
 from lmos.text.normal import trim
 from lmos.text.units import iter_units
 
+_SAID = (Kind.TURN, Kind.RECORD)
+_QUESTION_MARKS = ("?", "？", "؟", "\u037e")
 _MAX_SENTENCE_BYTES = 4096
 """Of a longer one only a part is cited; bounds the work of looking for its ends."""
 
@@ -69,6 +72,24 @@ class Excerpt:
         if start == stop:
             return span
         return Span(first + len(text[:start].encode()), last - len(text[stop:].encode()))
+
+    def exchange_around(self, span: Span) -> Span:
+        """The sentences around a span and, if it ends with what somebody asks in a talk, the reply.
+
+        A question alone tells nothing.
+        """
+        found = self.sentences_around(span)
+        asked = self.decode(found).rsplit("\n", 1)[-1]
+        if kind_of(asked) not in _SAID or not asked.rstrip().endswith(_QUESTION_MARKS):
+            return found
+        borders = [place for place in self._sentence_borders() if place >= found.stop]
+        end = self.start + len(self.text)
+        first, last = (*borders[:2], end, end)[:2]
+        reply = self.decode(Span(first, last))
+        if kind_of(reply.partition("\n")[0]) not in _SAID:
+            return found
+        start, stop = trim(reply)
+        return Span(found.start, first + len(reply[:stop].encode())) if start < stop else found
 
     def _is_gap(self, place: int) -> bool:
         """Whether white space stands at one side of a place within the text."""
