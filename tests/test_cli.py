@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import shutil
 from dataclasses import fields, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from commands import TEXTS, answered, failure, output, run, texts_in, values, wr
 from conftest import new_llama
 from lmos.cli import main
 from lmos.model.base import BaseModel
+from lmos.reading.answers import Answer
 from lmos.reading.citations import cite
 from lmos.search import strategies
 from lmos.search.retriever import RetrievalConfig
@@ -32,7 +34,7 @@ from lmos.store.sqlite import SQLiteStore
 
 QUESTION = "What opens the blue bicycle?"
 _ANSWER_KEYS = (
-    *("answer", "is_found", "confidence", "reason"),
+    *("answer", "is_found", "confidence", "is_calibrated", "reason"),
     *("citations", "differing", "timing"),
 )
 STORE_COMMANDS = [
@@ -507,6 +509,20 @@ def test_a_guess_is_no_result(store: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "a guess: " in said
     assert " score " in said
     assert "← the answer" not in said
+
+
+def test_a_confidence_that_was_not_fitted_is_labelled(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = (store, QUESTION, "--max-new-tokens", 2)
+    assert answered(*asked)["is_calibrated"] is False
+    assert re.search(r"confidence \d+%, not calibrated", run("ask", *asked).stderr)
+    talk = run("chat", store, "--max-new-tokens", 2, stdin=f"{QUESTION}\n")
+    assert "not calibrated" in talk.stderr
+    monkeypatch.setattr(Answer, "is_calibrated", True)
+    told = run("ask", *asked).stderr
+    assert re.search(r"confidence \d+%", told)
+    assert "not calibrated" not in told
 
 
 def test_a_question_need_not_be_quoted(store: Path) -> None:

@@ -23,7 +23,7 @@ from lmos.model.released import (
     lasting_name,
     resolve_model,
 )
-from lmos.session import Session, load_model
+from lmos.session import Session, UntrainedWarning, load_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::lmos.session.UntrainedWarning")
 
@@ -79,6 +79,18 @@ def test_a_packaged_model_is_prepared_once(
     assert capfd.readouterr().err == ""
     assert model.name == model.base_name == lasting_name(folder) == "tiny"
     assert "tiny_model" not in sys.modules
+
+
+def test_what_ships_for_a_model_and_is_not_there_is_named(package: Path) -> None:
+    with pytest.warns(UntrainedWarning) as caught:
+        load_model("tiny")
+    adapter, reader = (str(warning.message) for warning in caught)
+    assert "adapter is missing from" in adapter
+    assert "the model answers as it is" in reader
+    assert all("nstall lmos again" in each for each in (adapter, reader))
+    with pytest.warns(UntrainedWarning) as caught:
+        load_model("tiny", reader="none")
+    assert [str(warning.message) for warning in caught] == [adapter]
 
 
 def test_a_packaged_model_with_other_bytes_is_refused(package: Path, empty_cache: Path) -> None:

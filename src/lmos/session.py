@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time as clock
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from lmos.errors import ConfigError, DataError, ModelError, QueryError
 from lmos.model.base import UNTRAINED_HEADS, UNTRAINED_KEYS, BaseModel
 from lmos.model.devices import best_device
 from lmos.model.formats import Turn, leans
-from lmos.model.released import DEFAULT_MODEL, is_known, shipped_adapter
+from lmos.model.released import DEFAULT_MODEL, MODELS_FOLDER, is_known, shipped_adapter
 from lmos.nodes import PlaceMark, Source, Span
 from lmos.reading.answers import Answer
 from lmos.reading.citations import Citation, cite, read_passages
@@ -63,7 +63,10 @@ _Result = TypeVar("_Result")
 
 
 class UntrainedWarning(UserWarning):
-    """The model was never trained to compress and retrieve: it finds passages by their words."""
+    """Weights that were trained to compress and retrieve, or to answer, are missing.
+
+    The model works without them, badly.
+    """
 
 
 def load_model(
@@ -90,7 +93,7 @@ def load_model(
         trust_remote_code: Run Python code that comes with the model.
 
     Warns:
-        UntrainedWarning: There is no adapter for it.
+        UntrainedWarning: There is no adapter for it, or what ships for it is not installed.
 
     Raises:
         ModelError: It cannot be loaded or used.
@@ -115,14 +118,26 @@ def load_model(
         model.load_reader(chosen)
     if not is_known(name) and Path(name).exists():
         model.name = str(Path(name).absolute())
-    if not model.is_trained:
-        warnings.warn(
-            f"{name} was not trained to compress and retrieve: it finds passages by the words that "
-            "they share with a question. Train an adapter for it, to find more: lmos train",
-            UntrainedWarning,
-            stacklevel=2,
-        )
+    for lack in _lacks(model, name, needs_reader=reader is None):
+        warnings.warn(lack, UntrainedWarning, stacklevel=2)
     return model
+
+
+def _lacks(model: BaseModel, name: str, *, needs_reader: bool) -> Iterator[str]:
+    """What a model that was loaded by its name lacks, and what to do about that."""
+    if not model.is_trained:
+        advice = "Train an adapter for it, to find more: lmos train."
+        if is_known(name):
+            advice = f"Its adapter is missing from {MODELS_FOLDER / name}: install lmos again."
+        yield (
+            f"{name} was not trained to compress and retrieve: it finds passages by the words that "
+            f"they share with a question. {advice}"
+        )
+    if needs_reader and is_known(name) and shipped_adapter(name, "reader") is None:
+        yield (
+            f"the weights that {name} answers with are missing from {MODELS_FOLDER / name}: the "
+            "model answers as it is, which is worse. Install lmos again, or say --reader none."
+        )
 
 
 def make_manifest(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lmos.cli.show.answers import answer_json, complete, say
+from lmos.cli.show.answers import answer_json, complete, say, sureness
 from lmos.cli.show.output import note, print_json, printable
 from lmos.cli.turns import Turn
 from lmos.reading.answers import Answer
@@ -75,7 +75,7 @@ class Talk:
             return
         say(answer)
         if answer.is_found:
-            note(f"from {_names(answer)}")
+            note(f"from {_names(answer)}; {sureness(answer)}")
 
 
 def _names(answer: Answer) -> str:

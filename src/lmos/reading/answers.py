@@ -33,7 +33,8 @@ class Answer:
         confidence: How likely it is right, in 0..1; 0 until it is complete. The chance itself if
             the model is calibrated, else only larger for better answers.
         is_found: Whether the context holds an answer, as far as the model can tell; else `text` is
-            a guess, or says that there is none.
+            a guess, or says that there is none. A model that is not calibrated can tell by its own
+            words alone: all counts but that it does not know.
         evidence: What the confidence was made of; `None` until the answer is complete.
         reason: Why there is nothing to answer from; `None` if there is something.
         differing: What other passages say, where they say something else; known when it is
@@ -78,6 +79,11 @@ class Answer:
     def num_tokens(self) -> int:
         """Tokens that were generated so far."""
         return len(self._stream.log_probabilities)
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether `confidence` was fitted to how often this model is right."""
+        return self._calibration is not None
 
     @property
     def is_given(self) -> bool:

@@ -67,7 +67,7 @@ def ask(
     require_store(store)
 
     from lmos.cli.opening import open_session, warn_without_words
-    from lmos.cli.show.answers import answer_json, complete, say
+    from lmos.cli.show.answers import answer_json, complete, say, sureness
     from lmos.cli.show.walks import draw_walk, walk_json
     from lmos.search.retriever import RetrievalConfig
 
@@ -86,8 +86,9 @@ def ask(
         say(answer)
         _show_evidence(answer, drawn)
         if answer.reason is None:
-            timing = answer.timing
-            note(f"retrieved in {timing['retrieve']:.2f} s, {timing['total']:.2f} s in all")
+            found, total = answer.timing["retrieve"], answer.timing["total"]
+            sure = f"{sureness(answer)}; " if answer.is_found else ""
+            note(f"{sure}retrieved in {found:.2f} s, {total:.2f} s in all")
     if not answer.is_found:
         sys.exit(FAILED)
 

@@ -32,9 +32,15 @@ def say(answer: Answer) -> None:
     if answer.reason is not None:
         click.echo(f"nothing found: {answer.reason}", err=True)
         return
-    click.echo(f"nothing found that answers this (confidence {answer.confidence:.0%})", err=True)
+    click.echo(f"nothing found that answers this ({sureness(answer)})", err=True)
     if answer.is_given:
         click.echo(f"a guess: {printable(answer.text).strip()}", err=True)
+
+
+def sureness(answer: Answer) -> str:
+    """How sure the model is of a complete answer, and whether that means anything."""
+    uncalibrated = "" if answer.is_calibrated else ", not calibrated"
+    return f"confidence {answer.confidence:.0%}{uncalibrated}"
 
 
 def _differing_line(other: Differing) -> str:
@@ -50,6 +56,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "answer": answer.text,
         "is_found": answer.is_found,
         "confidence": answer.confidence,
+        "is_calibrated": answer.is_calibrated,
         "reason": answer.reason,
         "citations": [
             {**passage_json(citation), "has_answer": citation.has_answer}
