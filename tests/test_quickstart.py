@@ -1,0 +1,45 @@
+"""Commands start without torch's compiler, and find the real one when they need it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+WITHOUT = """
+import sys
+import lmos.cli.opening
+from lmos.cli.quickstart import without_compiler
+
+import torch
+with without_compiler(), torch.device("meta"):
+    torch.nn.Embedding(2, 2)
+heavy = ("torch._dynamo", "torch.distributed.tensor")
+assert not [name for name in heavy if name in sys.modules]
+assert torch.distributed.is_available()
+
+from transformers.masking_utils import TransformGetItemToIndex
+with TransformGetItemToIndex():
+    assert sys.modules["torch._dynamo"].__file__
+"""
+WITH = """
+import torch
+from lmos.cli.quickstart import without_compiler
+
+def double(x):
+    return 2 * x
+
+with without_compiler():
+    assert torch.compiler.disable(double) is double
+    import torch._dynamo.exc
+    assert issubclass(torch._dynamo.exc.Unsupported, Exception)
+    assert torch.compiler.disable(double) is not double
+assert torch._dynamo.__file__
+"""
+
+
+@pytest.mark.parametrize("script", [WITHOUT, WITH])
+def test_the_compiler_is_imported_when_it_is_used_and_not_before(script: str) -> None:
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
