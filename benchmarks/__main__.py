@@ -8,6 +8,7 @@ from benchmarks.ablation import ablation
 from benchmarks.answers import answers
 from benchmarks.babilong import babilong
 from benchmarks.cases import cases
+from benchmarks.cold import cold
 from benchmarks.edits import edits
 from benchmarks.encryption import encryption
 from benchmarks.facts import facts
@@ -32,7 +33,7 @@ def main() -> None:
 
 _COMMANDS = (
     *(facts, babilong, icl, recall, answers, cases, unknown, retention, lifelong),
-    *(speed, walk, edits, encryption, strategies, scale_out, serving_benchmark),
+    *(speed, cold, walk, edits, encryption, strategies, scale_out, serving_benchmark),
     *(ablation, plot),
 )
 

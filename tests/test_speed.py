@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.__main__ import main
+from benchmarks.cold import STEPS
 from benchmarks.fresh import run_fresh
 from benchmarks.planted import make_planted_store, planted_questions
 from benchmarks.speed import add_growth
@@ -72,6 +73,24 @@ def test_an_interval_holds_the_figure_and_narrows_with_more_values() -> None:
     assert low < 2.0 < high
     closer = interval(many, of=lambda values: float(values.mean()))
     assert closer[1] - closer[0] < high - low
+
+
+@pytest.mark.slow
+def test_every_step_of_a_cold_start_is_timed(tiny_llama: BaseModel, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiny_llama, "is_trained", True)  # every test shares this model
+        tiny_llama.save_pretrained(tmp_path / "model")
+    (tmp_path / "book.txt").write_text(prose(2000))
+    words = ["cold", "--data", tmp_path / "book.txt", "--model", tmp_path / "model"]
+    words += ["--repeats", 1, "--json", tmp_path / "out.json"]
+    result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    cells = json.loads((tmp_path / "out.json").read_text())["cells"]
+    seconds = {cell["step"]: cell["seconds"] for cell in cells}
+    assert [*seconds][: len(STEPS)] == list(STEPS)
+    assert all(value > 0 for value in seconds.values())
+    total = sum(seconds[step] for step in STEPS)
+    assert seconds["first token, from the start"] == pytest.approx(total)
 
 
 @pytest.mark.slow
