@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import click
 import pytest
@@ -31,6 +32,12 @@ def test_every_example_stands_on_a_line_of_its_own(name: str) -> None:
     assert examples
     assert set(examples) <= set(lines)
     assert "\\b" not in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_stands_in_the_list_of_commands(name: str) -> None:
+    listed = Path(__file__).parent.parent / "docs" / "commands.md"
+    assert re.search(rf"^lmos {name} ", listed.read_text(encoding="utf-8"), flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
