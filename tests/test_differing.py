@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from openai import OpenAI
 
 from lmos import Session, load_model
 from lmos.cli import main
+from lmos.mcp.sessions import OpenSessions
+from lmos.mcp.tools import Tools
 from lmos.model.base import BaseModel
 from lmos.model.formats import ReadPassage
 from lmos.reading.differing import Reader
+from lmos.reading.telling import without_differing
+from lmos.server.openai.shapes import Message
+from lmos.server.openai.talks import question_and_turns
+from serving import Served, served
 
 DAY = 86_400.0
+QUESTION = "When does the milk round start?"
+LINE = "(said earlier: 6 am – a.md, 1972-09-27"
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +38,24 @@ def session(model: BaseModel, tmp_path: Path) -> Iterator[Session]:
         yield session
 
 
+def add_both(session: Session) -> None:
+    """What was said first, and what later; at noon, which is the same day in most zones."""
+    session.add("a.md", "The milk round starts at 6 am.", time=1000.5 * DAY)
+    session.add("b.md", "From March the milk round starts at 5 am.", time=2000.5 * DAY)
+
+
+@pytest.fixture(scope="module")
+def server(model: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("stores")
+    with Session.create(folder / "life.lmos", model) as session:
+        add_both(session)
+    with served(folder, model) as server:
+        yield server
+
+
 def test_what_changed_is_told_beside_the_answer(session: Session) -> None:
-    session.add("a.md", "The milk round starts at 6 am.", time=1000 * DAY)
-    session.add("b.md", "From March the milk round starts at 5 am.", time=2000 * DAY)
-    answer = session.ask("When does the milk round start?").complete()
+    add_both(session)
+    answer = session.ask(QUESTION).complete()
     others = {other.text: other for other in answer.differing}
     assert answer.text == "5 am"
     assert list(others) == ["6 am"]
@@ -105,3 +129,58 @@ def test_the_command_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     lines = run("ask", "life.lmos", "When does the milk round start?").splitlines()
     assert lines[0] == "5 am"
     assert lines[1].startswith("(said earlier: 6 am – a.md, 2024-01-05")
+
+
+def test_rest_says_so(server: Served) -> None:
+    with server.client() as client:
+        reply = client.post("/stores/life/ask", json={"question": QUESTION}).json()
+        body = {"question": QUESTION, "stream": True}
+        events = client.post("/stores/life/ask", json=body).text.split("\n\n")
+    (other,) = reply["differing"]
+    assert (reply["answer"], other["answer"], other["is_earlier"]) == ("5 am", "6 am", True)
+    cited = other["citation"]
+    assert (cited["source"], cited["time"]) == ("a.md", 1000.5 * DAY)
+    assert (cited["start_byte"], cited["end_byte"], cited["text"]) == (
+        *(0, 30),
+        "The milk round starts at 6 am.",
+    )
+    (last,) = [each for each in events if each.startswith("event: answer")]
+    assert json.loads(last.split("data: ", 1)[1])["differing"] == reply["differing"]
+
+
+def test_clients_of_openai_read_it_below_the_answer(server: Served) -> None:
+    with OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+        completion = client.chat.completions.create(
+            model="life", messages=[{"role": "user", "content": QUESTION}]
+        )
+        response = client.responses.create(model="life", input=QUESTION)
+        more = client.responses.create(
+            model="life", input="And on Sundays?", previous_response_id=response.id
+        )
+    said = completion.choices[0].message.content or ""
+    assert said.split("\n\n")[0].strip() == "5 am"
+    assert said.split("\n\n")[1].startswith(LINE)
+    assert response.output_text == said
+    assert completion.to_dict()["lmos"]["differing"][0]["answer"] == "6 am"  # type: ignore[index]
+    assert more.output_text
+
+
+def test_a_talk_goes_on_from_the_answer_alone(server: Served) -> None:
+    with OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+        completion = client.chat.completions.create(
+            model="life", messages=[{"role": "user", "content": QUESTION}]
+        )
+    said = completion.choices[0].message.content or ""
+    talk = [("user", QUESTION), ("assistant", said), ("user", "And on Sundays?")]
+    _, turns, _ = question_and_turns([Message(role=who, content=text) for who, text in talk])
+    assert turns == ((QUESTION, "5 am"),)
+    assert without_differing("Two (said earlier: one) of them") == "Two (said earlier: one) of them"
+
+
+def test_agents_are_told(session: Session) -> None:
+    add_both(session)
+    given = Tools(OpenSessions({"life": session})).ask(QUESTION, store="life")
+    (other,) = given.differing
+    assert (given.answer, other.answer, other.is_earlier) == ("5 am", "6 am", True)
+    assert (other.time or "").startswith("1972-09-27")
+    assert other.citation.id == "lmos://life/a.md#0-30"

@@ -8,9 +8,16 @@ from __future__ import annotations
 from datetime import datetime
 
 from lmos.mcp.places import Place
-from lmos.mcp.shapes import CitedPassage, Document, FoundPassage, ListedSource
+from lmos.mcp.shapes import (
+    CitedPassage,
+    DifferingAnswer,
+    Document,
+    FoundPassage,
+    ListedSource,
+)
 from lmos.nodes import Source, Span
 from lmos.reading.citations import Citation
+from lmos.reading.differing import Differing
 from lmos.store import AbstractStore
 from lmos.tree.excerpts import read_excerpt
 
@@ -26,6 +33,17 @@ def found_passage(store: str, citation: Citation) -> FoundPassage:
 def cited_passage(store: str, citation: Citation, *, is_found: bool) -> CitedPassage:
     """A citation of an answer; one that holds a mere guess is not marked."""
     return CitedPassage(**_passage(store, citation), has_answer=is_found and citation.has_answer)
+
+
+def differing_answer(store: str, other: Differing) -> DifferingAnswer:
+    """What another passage answers."""
+    time = other.citation.time
+    return DifferingAnswer(
+        answer=other.text,
+        is_earlier=other.is_earlier,
+        time=None if time is None else iso_time(time),
+        citation=found_passage(store, other.citation),
+    )
 
 
 def fetch_document(store: AbstractStore, place: Place) -> Document:

@@ -58,7 +58,8 @@ This is a long-term memory: text that was kept from earlier conversations, notes
 - Before you answer about the user, their people, work, plans or documents, call search with a whole
   question; call fetch with an id of a result to read more around it.
 - ask gives a short answer from a small model with citations; check them. When is_found is false the
-  memory does not hold the answer: say so rather than take the guess.
+  memory does not hold the answer: say so rather than take the guess. What differing has was said
+  as well; tell both, and when.
 - Say where what you tell comes from, by the title of the passage.
 """
 _WRITE_GUIDE = """\

@@ -43,6 +43,17 @@ class CitedPassage(FoundPassage):
     has_answer: bool = Field(description="Whether the answer stands in it word for word.")
 
 
+class DifferingAnswer(BaseModel):
+    """What another passage answers, where it says something else."""
+
+    answer: str
+    is_earlier: bool | None = Field(
+        description="Whether it was said before the answer that was given; null if nothing tells."
+    )
+    time: str | None = Field(description="Of its source.")
+    citation: FoundPassage
+
+
 class GivenAnswer(BaseModel):
     """An answer with what it was read from."""
 
@@ -52,6 +63,10 @@ class GivenAnswer(BaseModel):
     guess: str | None = Field(description="What the model would say, though it is not sure enough.")
     reason: str | None = Field(description="Why nothing could be found, where that is known.")
     citations: list[CitedPassage]
+    differing: list[DifferingAnswer] = Field(
+        description="What other passages answer, where they say something else: a fact may have "
+        "changed, so tell both and when each was said."
+    )
 
 
 class Noted(BaseModel):

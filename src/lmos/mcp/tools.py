@@ -15,6 +15,7 @@ from pydantic import Field
 from lmos.errors import DataError
 from lmos.mcp.documents import (
     cited_passage,
+    differing_answer,
     fetch_document,
     found_passage,
     listed_source,
@@ -121,7 +122,8 @@ class Tools:
 
         Good for short facts: a code, a date, a name, who did what. is_found is false when the
         memory does not hold the answer; then guess is not to be trusted, though citations may
-        still help. Check the citations before you rely on an answer. For anything that takes
+        still help. differing holds what other passages say instead, earlier or later: a fact may
+        have changed. Check the citations before you rely on an answer. For anything that takes
         thought or several passages, use search and read for yourself. Nothing is changed.
         """
         config = RetrievalConfig(since=_seconds(since), until=_seconds(until))
@@ -138,6 +140,7 @@ class Tools:
                 cited_passage(store, citation, is_found=answer.is_found)
                 for citation in answer.citations
             ],
+            differing=[differing_answer(store, other) for other in answer.differing],
         )
 
     def remember(

@@ -17,6 +17,7 @@ from fastapi import Request
 
 from lmos.model.prompts import UNKNOWN_ANSWER
 from lmos.reading.answers import Answer
+from lmos.reading.telling import differing_line
 from lmos.search.retriever import RetrievalConfig
 from lmos.server.problems import Problem
 from lmos.server.serving import Serving
@@ -202,7 +203,7 @@ class Asked:
 
 
 def with_remark(answer: Answer) -> Iterator[str]:
-    """An answer as it is generated, and behind it a remark if it was not found.
+    """An answer as it is generated, and behind it a remark if it was not found or others differ.
 
     What may become the words for "not found" is held back: the remark says it better.
     """
@@ -221,9 +222,9 @@ def with_remark(answer: Answer) -> Iterator[str]:
 
 
 def _remark_on(answer: Answer) -> str:
-    """What is said of an answer that was not found; nothing of one that was."""
+    """What is said of an answer that was not found; of one that was, what else was said."""
     if answer.is_found:
-        return ""
+        return "\n".join(map(differing_line, answer.differing))
     if answer.reason is not None:
         return f"Nothing was found: {answer.reason}."
     if answer.is_given:

@@ -17,6 +17,7 @@ from lmos.server.sent import EVENT_STREAM, event, stream_of
 from lmos.server.shapes import (
     AskReply,
     AskRequest,
+    DifferingAnswer,
     Passage,
     RetrieveReply,
     RetrieveRequest,
@@ -89,6 +90,7 @@ def _reply(answer: Answer) -> AskReply:
         confidence=answer.confidence,
         reason=answer.reason,
         citations=[Passage.model_validate(each) for each in answer.citations],
+        differing=DifferingAnswer.all_of(answer),
         timing=answer.timing,
         usage=UsageShape(
             prompt_tokens=answer.num_prompt_tokens, completion_tokens=answer.num_tokens

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from lmos.reading.answers import Answer
 from lmos.search.retriever import RetrievalConfig
 from lmos.server.names import NAME_PATTERN
 
@@ -238,6 +239,28 @@ class WalkLevel(BaseModel):
     kept: list[WalkNode] = Field(description="Best first, at most `max_kept`.")
 
 
+class DifferingAnswer(BaseModel):
+    """What another passage answers, where it says something else."""
+
+    answer: str
+    is_earlier: bool | None = Field(
+        description="Whether it was said before the answer that was given; null if nothing tells."
+    )
+    citation: Passage
+
+    @classmethod
+    def all_of(cls, answer: Answer) -> list[DifferingAnswer]:
+        """Those of a complete answer."""
+        return [
+            cls(
+                answer=other.text,
+                is_earlier=other.is_earlier,
+                citation=Passage.model_validate(other.citation),
+            )
+            for other in answer.differing
+        ]
+
+
 class RetrieveReply(BaseModel):
     """What was found, best first."""
 
@@ -261,6 +284,9 @@ class AskReply(BaseModel):
     confidence: float
     reason: str | None = Field(description="Why there was nothing to answer from.")
     citations: list[Passage]
+    differing: list[DifferingAnswer] = Field(
+        description="What other passages say, where they say something else."
+    )
     timing: dict[str, float] = Field(description="Seconds by step.")
     usage: UsageShape
 

@@ -9,7 +9,8 @@ from rich.table import Table
 
 from lmos.cli.options import json_option
 from lmos.cli.show.helping import HelpfulCommand, HelpfulGroup
-from lmos.cli.show.output import clock_time, note, print_json, results
+from lmos.cli.show.output import note, print_json, results
+from lmos.reading.telling import clock_time
 from lmos.server.keys import ANY_STORE, ApiKey, add_key, read_keys, remove_key
 from lmos.server.names import require_store_name
 

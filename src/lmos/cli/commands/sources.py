@@ -10,8 +10,9 @@ from rich.table import Table
 from lmos.cli.keys import KeyChoice, key_option
 from lmos.cli.options import json_option, store_argument
 from lmos.cli.show.helping import HelpfulCommand
-from lmos.cli.show.output import clock_time, note, print_json, printable, results, size
+from lmos.cli.show.output import note, print_json, printable, results, size
 from lmos.cli.stores import require_store
+from lmos.reading.telling import clock_time
 
 
 @click.command(cls=HelpfulCommand, short_help="List what was added.")

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from lmos.cli.show.output import clock_time, printable, waiting
-from lmos.cli.show.passages import passage_json, path_of
+from lmos.cli.show.output import printable, waiting
+from lmos.cli.show.passages import passage_json
 from lmos.reading.answers import Answer
-from lmos.reading.differing import Differing
+from lmos.reading.telling import differing_line
 
 
 def complete(answer: Answer) -> Answer:
@@ -27,7 +27,7 @@ def say(answer: Answer) -> None:
     if answer.is_found:
         click.echo(printable(answer.text).strip())
         for other in answer.differing:
-            click.echo(_differing_line(other))
+            click.echo(printable(differing_line(other)))
         return
     if answer.reason is not None:
         click.echo(f"nothing found: {answer.reason}", err=True)
@@ -41,13 +41,6 @@ def sureness(answer: Answer) -> str:
     """How sure the model is of a complete answer, and whether that means anything."""
     uncalibrated = "" if answer.is_calibrated else ", not calibrated"
     return f"confidence {answer.confidence:.0%}{uncalibrated}"
-
-
-def _differing_line(other: Differing) -> str:
-    when = {True: "earlier", False: "later", None: "elsewhere"}[other.is_earlier]
-    place = printable(path_of(other.citation.source, other.citation.headings))
-    day = "" if other.citation.time is None else f", {clock_time(other.citation.time)}"
-    return f"(said {when}: {printable(other.text)} – {place}{day})"
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 import click
@@ -115,16 +114,6 @@ def size(num_bytes: int) -> str:
         return f"{num_bytes} bytes"
     power = min(int(math.log10(num_bytes)) // 3, 3)
     return f"{num_bytes / 1000**power:.1f} {('kB', 'MB', 'GB')[power - 1]}"
-
-
-def clock_time(seconds: float | None) -> str:
-    """A time as people read it, in the local zone."""
-    if seconds is None:
-        return "unknown"
-    try:
-        return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds:g} s"
 
 
 def count(number: int, noun: str) -> str:

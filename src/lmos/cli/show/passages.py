@@ -12,9 +12,10 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from lmos.cli.show.output import clock_time, printable
+from lmos.cli.show.output import printable
 from lmos.nodes import ScoreParts
 from lmos.reading.citations import Citation
+from lmos.reading.telling import clock_time, path_of
 from lmos.tree.headings import without_headings
 
 _MAX_CHARS = 600
@@ -92,11 +93,6 @@ def _drawn_parts(citation: Citation) -> str:
         return ""
     attention, lexical = citation.parts
     return f"\n    attention {attention:.2f}, words {lexical:.2f}"
-
-
-def path_of(source: str, headings: Sequence[str]) -> str:
-    """A source's name and what a place of it stands under: `diary.md › 15 February`."""
-    return " › ".join([source, *headings])
 
 
 def _body(citation: Citation) -> Text:

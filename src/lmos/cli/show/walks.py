@@ -13,8 +13,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from lmos.cli.show.output import count, name_end, one_line
-from lmos.cli.show.passages import path_of
 from lmos.nodes import NodeId
+from lmos.reading.telling import path_of
 from lmos.search.retriever import Retrieval
 from lmos.search.strategies import LevelTrace
 from lmos.store import AbstractStore

@@ -13,7 +13,7 @@ from fastapi import Request
 from lmos.reading.answers import Answer
 from lmos.reading.citations import Citation
 from lmos.server.asking import Asked
-from lmos.server.shapes import Passage, as_json
+from lmos.server.shapes import DifferingAnswer, Passage, as_json
 
 
 def told_citations(answer: Answer) -> list[Citation]:
@@ -72,6 +72,7 @@ def about(answer: Answer, store: str, ignored: list[str]) -> dict[str, Any]:
         "confidence": answer.confidence,
         "reason": answer.reason,
         "citations": [as_json(Passage.model_validate(each)) for each in answer.citations],
+        "differing": [as_json(each) for each in DifferingAnswer.all_of(answer)],
         "ignored": sorted(set(ignored)),
     }
 

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header
 
+from lmos.reading.telling import without_differing
 from lmos.server.access import Access
 from lmos.server.openai.shapes import InputItem, Message, Part
 from lmos.server.problems import Problem
@@ -81,7 +82,7 @@ def question_and_turns(messages: Sequence[Message | InputItem]) -> tuple[str, Tu
             param="messages",
         )  # fmt: skip
     turns = tuple(
-        (asked, answer)
+        (asked, without_differing(answer))
         for (who, asked), (other, answer) in itertools.pairwise(said)
         if (who, other) == ("user", "assistant")
     )
