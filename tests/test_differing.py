@@ -172,7 +172,9 @@ def test_a_talk_goes_on_from_the_answer_alone(server: Served) -> None:
         )
     said = completion.choices[0].message.content or ""
     talk = [("user", QUESTION), ("assistant", said), ("user", "And on Sundays?")]
-    _, turns, _ = question_and_turns([Message(role=who, content=text) for who, text in talk])
+    _, turns, _ = question_and_turns(
+        [Message.model_validate({"role": who, "content": text}) for who, text in talk]
+    )
     assert turns == ((QUESTION, "5 am"),)
     assert without_differing("Two (said earlier: one) of them") == "Two (said earlier: one) of them"
 
