@@ -19,6 +19,7 @@ from benchmarks.recall import recall
 from benchmarks.retention import retention
 from benchmarks.scale_out import scale_out
 from benchmarks.serving import serving_benchmark
+from benchmarks.soak_serving import soak_serving
 from benchmarks.speed import speed
 from benchmarks.strategies import strategies
 from benchmarks.unknown import unknown
@@ -34,7 +35,7 @@ def main() -> None:
 _COMMANDS = (
     *(facts, babilong, icl, recall, answers, cases, unknown, retention, lifelong),
     *(speed, cold, walk, edits, encryption, strategies, scale_out, serving_benchmark),
-    *(ablation, plot),
+    *(soak_serving, ablation, plot),
 )
 
 for command in _COMMANDS:

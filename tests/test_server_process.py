@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from commands import failure
 from lmos.model.base import BaseModel
@@ -20,7 +21,10 @@ SOURCE_FOLDER = Path(__file__).parent.parent / "src"
 PATIENCE_SECONDS = 120
 
 
-def test_it_serves_until_it_is_interrupted(tiny_llama: BaseModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=lambda stop: stop.name)
+def test_it_serves_until_it_is_told_to_stop(
+    tiny_llama: BaseModel, tmp_path: Path, stop: signal.Signals
+) -> None:
     tiny_llama.save_pretrained(tmp_path / "model")
     (tmp_path / "stores").mkdir()
     command = ("serve", tmp_path / "stores", "--port", "0", "--model", tmp_path / "model")
@@ -39,7 +43,7 @@ def test_it_serves_until_it_is_interrupted(tiny_llama: BaseModel, tmp_path: Path
             client.post("/stores", json={"name": "life"}).raise_for_status()
             body = {"name": "diary", "text": "The lock opens with 4812."}
             client.post("/stores/life/sources", json=body).raise_for_status()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         rest = process.stderr.read()
         assert process.wait(PATIENCE_SECONDS) == 0, rest
     assert "Traceback" not in rest

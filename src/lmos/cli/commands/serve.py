@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -167,6 +168,8 @@ def serve(
     with listen(host, port) as listener:
         num_stores = count(len(app.state.serving.pool.names()), "store")
         note(f"serving {num_stores} on {address_of(listener)}; Ctrl-C stops")
+        # What uvicorn was told to stop by comes again when it has stopped; then it is an end, too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         # Whether the interrupt comes out of the loop depends on who is first, so both are an end.
         with suppress(KeyboardInterrupt):
             run(app, listener)
