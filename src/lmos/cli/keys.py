@@ -120,7 +120,7 @@ def key_option(command: Callable[..., None]) -> Callable[..., None]:
         "--key-file",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="The key file of an encrypted STORE.",
+        help="Open what is encrypted with this key file.",
     )
     @functools.wraps(command)
     def with_key(*args: Any, key_file: Path | None, **options: Any) -> None:

@@ -111,7 +111,7 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
         metavar="MODEL",
         help="Use this model: smollm2-135m-instruct, a folder, a GGUF file, or a name on the "
         "Hugging Face Hub.  "
-        "[default: the store's own; for a new store the first]",
+        "[default: the store's own; for a new store smollm2-135m-instruct]",
     )
     @option(
         "--adapter",

@@ -34,10 +34,14 @@ def keys() -> None:
 @keys.command("add", cls=HelpfulCommand, short_help="Make a key.")
 @_file
 @click.option(
-    "--store", metavar="NAME", help="The store that it opens; NAME.lmos in the folder served."
+    "--store",
+    metavar="NAME",
+    help="Let it open this store alone: NAME.lmos in the folder that is served.",
 )
-@click.option("--all", "is_for_all", is_flag=True, help="It opens every store.")
-@click.option("--write", is_flag=True, help="It may add, forget, make and delete, not only read.")
+@click.option("--all", "is_for_all", is_flag=True, help="Let it open every store.")
+@click.option(
+    "--write", is_flag=True, help="Let it add, forget, make and delete too, not only read."
+)
 @json_option
 def add(file: Path, store: str | None, is_for_all: bool, write: bool, as_json: bool) -> None:
     r"""Make a key, put its hash into FILE, and print the key. It cannot be shown again.

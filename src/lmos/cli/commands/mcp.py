@@ -23,14 +23,19 @@ from lmos.errors import ConfigError
 @click.option("--read-only", is_flag=True, help="Offer no tools that change a store.")
 @click.option("--http", is_flag=True, help="Speak streamable HTTP instead of standard input.")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="With --http, where to listen."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="With --http, listen at this address.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8765,
     show_default=True,
-    help="With --http, where to listen; 0 takes a port that is free.",
+    metavar="PORT",
+    help="With --http, listen at this port; 0 takes one that is free.",
 )
 @key_option
 @wait_option

@@ -24,20 +24,27 @@ _MEGABYTE = 1_000_000
 
 @click.command(cls=HelpfulCommand, short_help="Serve the stores of a folder over HTTP.")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Listen at this address; one that other machines reach needs --keys.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8000,
     show_default=True,
-    metavar="N",
-    help="0 takes one that is free.",
+    metavar="PORT",
+    help="Listen at this port; 0 takes one that is free.",
 )
 @click.option(
     "--keys",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="API keys, as lmos keys makes them. Without, only this machine is served.",
+    help="Serve only who sends an API key of this file, which lmos keys makes. Without it, "
+    "everybody on this machine may do everything, and no other machine is served.",
 )
 @key_option
 @option(
@@ -46,7 +53,7 @@ _MEGABYTE = 1_000_000
     is_rare=True,
     multiple=True,
     metavar="URL",
-    help="Web pages of this address may call the server; repeatable.",
+    help="Let web pages of this address call the server; may be given several times.",
 )
 @option(
     "--max-open",
@@ -56,7 +63,7 @@ _MEGABYTE = 1_000_000
     default=64,
     show_default=True,
     metavar="N",
-    help="Stores that are open at once.",
+    help="Keep so many stores open at once.",
 )
 @option(
     "--readers",
@@ -65,7 +72,7 @@ _MEGABYTE = 1_000_000
     default=4,
     show_default=True,
     metavar="N",
-    help="Questions that are answered at once.",
+    help="Answer so many questions at once.",
 )
 @option(
     "--max-waiting",
@@ -74,7 +81,7 @@ _MEGABYTE = 1_000_000
     default=64,
     show_default=True,
     metavar="N",
-    help="Requests that may wait for their turn; others are told when to come again.",
+    help="Let so many requests wait for their turn; others are told when to come again.",
 )
 @option(
     "--max-mb",
@@ -83,7 +90,7 @@ _MEGABYTE = 1_000_000
     default=16,
     show_default=True,
     metavar="N",
-    help="Size of a request, in megabytes.",
+    help="Take requests of at most so many megabytes.",
 )
 @option(
     "--timeout",
@@ -92,7 +99,7 @@ _MEGABYTE = 1_000_000
     default="120",
     show_default=True,
     metavar="SECONDS",
-    help="How long an answer may take.",
+    help="Give up an answer that takes longer.",
 )
 @option(
     "--wait",
@@ -102,7 +109,7 @@ _MEGABYTE = 1_000_000
     default="30",
     show_default=True,
     metavar="SECONDS",
-    help="How long a change waits while another process writes to the store.",
+    help="Wait at most this long with a change while another process writes to the store.",
 )
 @model_options
 def serve(
@@ -120,7 +127,7 @@ def serve(
     key: KeyChoice,
     model: ModelChoice,
 ) -> None:
-    r"""Serve the stores of FOLDER, the files NAME.lmos in it, to programs: REST, and OpenAI's API.
+    r"""Serve the stores of FOLDER, the files NAME.lmos in it, to people and programs over HTTP.
 
     \b
     Example:
@@ -129,10 +136,11 @@ def serve(
       lmos serve stores/ --host 0.0.0.0 --port 80 --keys keys.json
       curl localhost:8000/stores
 
-    Stores are made, filled and asked under /stores, described by /openapi.json. OpenAI's clients
-    take http://HOST:PORT/v1 as their base_url, and name a store as `model` or as `user`. Adding
-    keeps nobody from asking. Ctrl-C stops; what was acknowledged is kept. With a key file, stores
-    that are made over HTTP are encrypted with it too.
+    The address itself is a page for the browser. Programs make, fill and ask stores under /stores,
+    which /openapi.json describes. OpenAI's clients take http://HOST:PORT/v1 as their base_url, and
+    name a store as `model` or as `user`; agents find their tools at /mcp. Adding keeps nobody from
+    asking. Ctrl-C or SIGTERM stops the server; what was acknowledged is kept. The key file opens
+    the stores that are encrypted, and stores that are made over HTTP are encrypted with it.
     """
     _require_libraries()
 
