@@ -13,6 +13,7 @@ from benchmarks.edits import edits
 from benchmarks.encryption import encryption
 from benchmarks.facts import facts
 from benchmarks.icl import icl
+from benchmarks.isolation import isolation
 from benchmarks.lifelong import lifelong
 from benchmarks.plot import plot
 from benchmarks.recall import recall
@@ -35,7 +36,7 @@ def main() -> None:
 _COMMANDS = (
     *(facts, babilong, icl, recall, answers, cases, unknown, retention, lifelong),
     *(speed, cold, walk, edits, encryption, strategies, scale_out, serving_benchmark),
-    *(soak_serving, ablation, plot),
+    *(soak_serving, isolation, ablation, plot),
 )
 
 for command in _COMMANDS:
