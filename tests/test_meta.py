@@ -43,7 +43,7 @@ ONLY_IMPORTERS = {
     "apsw": ("store",),
     "tokenizers": ("model.tokens", "model.conversion"),
     "faiss": ("search.vectorindex",),
-    "ray": ("upkeep.scaleout",),
+    "ray": ("upkeep.scaleout", "server.replicas"),
     "pypdf": ("documents.pdfs",),
     "docx": ("documents.offices",),
     "pptx": ("documents.offices",),
