@@ -1,12 +1,17 @@
-// A question and its answer as it comes, with what it stands on.
+// A conversation: each question with the turns before it, and its answer as it comes.
 
 import { api, at, events, post } from "./api.js";
-import { get, make, place, seconds } from "./dom.js";
-import { close, read } from "./reading.js";
-import { clearWalk, showWalk, showWhy } from "./walk.js";
+import { get } from "./dom.js";
+import { search } from "./options.js";
+import { close } from "./reading.js";
+import { Turn } from "./turns.js";
+import { awaitWalk, clearWalk, showWalk } from "./walk.js";
 
 const MOST_KEPT = 300;
+const MOST_TURNS = 16;
 let going = null;
+// What was asked and answered, as the server wants it: only answers that were found.
+let before = [];
 
 export function startAsking(storeOf, fail) {
   get("ask").addEventListener("submit", (event) => {
@@ -18,85 +23,80 @@ export function startAsking(storeOf, fail) {
     going?.abort();
     get("question").focus();
   });
+  get("afresh").addEventListener("click", () => {
+    clearTalk();
+    get("question").focus();
+  });
 }
 
-export function clearAnswer() {
+/** Begin a new conversation. */
+export function clearTalk() {
   going?.abort();
   going = null;
+  before = [];
   busy(false);
-  get("reading").hidden = get("evidence").hidden = true;
-  get("answer").replaceChildren();
-  get("timing").textContent = "";
+  close();
+  get("turns").replaceChildren();
+  get("talk").hidden = get("afresh").hidden = true;
+  get("told").textContent = "";
   clearWalk("Ask something, and the branches that were opened light up here.");
 }
 
 async function ask(store, question, fail) {
-  clearAnswer();
+  going?.abort();
   going = new AbortController();
   const { signal } = going;
-  const said = make("span", { class: "said" });
-  const answer = get("answer");
-  answer.replaceChildren(said);
-  answer.className = "";
-  busy(true);
+  const isMine = () => going?.signal === signal;
+  const asked = { question, turns: before.slice(-MOST_TURNS), search: search() };
+  const turn = new Turn(store, question, fail);
+  begin(turn);
   try {
-    const stream = events(at(store, "/ask"), post({ question, stream: true }, signal));
+    const stream = events(at(store, "/ask"), post({ ...asked, stream: true }, signal));
     for await (const [name, data] of stream) {
       if (name === "passages") {
-        showCitations(store, data.passages, fail);
-        const walk = api(at(store, "/retrieve"), post({ question, explain: true, max_kept: MOST_KEPT }, signal));
-        walk.then((found) => signal.aborted || showWalk(store, found.walk, found.passages)).catch(fail);
-      } else if (name === "text") said.append(data.text);
-      else if (name === "answer") finish(store, data, said, fail);
+        turn.cite(data.passages);
+        // Does not wait for the answer: both are on their way.
+        walk(turn, asked, signal).catch(fail);
+      } else if (name === "text") turn.say(data.text);
+      else if (name === "answer") {
+        turn.finish(data);
+        if (data.is_found) before.push({ question, answer: data.answer });
+        if (isMine()) get("told").textContent = turn.inWords(data);
+      }
     }
   } catch (error) {
+    turn.fail(error.name === "AbortError" ? "Stopped." : "Not answered.");
     // One that another question took the place of says nothing more.
-    if (going?.signal !== signal) return;
-    if (error.name === "AbortError") get("timing").textContent = "Stopped.";
-    else fail(error);
+    if (!isMine() || error.name === "AbortError") return;
+    if (!get("question").value) get("question").value = question;
+    clearWalk("There was no walk to show.");
+    fail(error);
   } finally {
-    if (going?.signal === signal) busy(false);
+    if (isMine()) busy(false);
   }
+}
+
+function begin(turn) {
+  close();
+  get("told").textContent = "";
+  for (const part of get("turns").querySelectorAll(".evidence[open]")) part.open = false;
+  get("turns").append(turn.item);
+  get("talk").hidden = get("afresh").hidden = false;
+  get("talk").scrollTop = turn.item.offsetTop - 8;
+  get("question").value = "";
+  busy(true);
+  awaitWalk();
+}
+
+async function walk(turn, asked, signal) {
+  const found = await api(at(turn.store, "/retrieve"), post({ ...asked, explain: true, max_kept: MOST_KEPT }, signal));
+  turn.walk = found.walk;
+  if (!signal.aborted) showWalk(turn);
 }
 
 function busy(isBusy) {
-  // A screen reader waits until the answer is whole.
-  get("answer").setAttribute("aria-busy", String(isBusy));
+  const hadFocus = document.activeElement === get(isBusy ? "send" : "stop");
   get("send").hidden = isBusy;
   get("stop").hidden = !isBusy;
-}
-
-function finish(store, data, said, fail) {
-  said.textContent = data.answer;
-  if (!data.is_found) {
-    get("answer").classList.add("guess");
-    said.before(make("span", { class: "unsure" }, data.reason ?? "Not found; this is only a guess:"));
-  }
-  showCitations(store, data.citations, fail);
-  const { timing, usage } = data;
-  get("timing").textContent = [
-    `confidence ${Math.round(data.confidence * 100)} %`,
-    ...["retrieve", "first_token", "total"].filter((name) => name in timing).map((name) =>
-      `${{ retrieve: "found in", first_token: "first word after", total: "all in" }[name]} ${seconds(timing[name])}`),
-    `${usage.prompt_tokens} tokens read, ${usage.completion_tokens} said`,
-  ].join(" · ");
-}
-
-function showCitations(store, passages, fail) {
-  close();
-  get("evidence").hidden = passages.length === 0;
-  get("citations").replaceChildren(...passages.map((passage, index) => {
-    const open = (event) => {
-      for (const each of get("citations").querySelectorAll("[aria-current]")) each.removeAttribute("aria-current");
-      event.currentTarget.setAttribute("aria-current", "true");
-      showWhy(passage);
-      read(store, passage).catch(fail);
-    };
-    return make("li", { class: passage.has_answer ? "holds" : "" },
-      make("button", { type: "button", click: open },
-        make("span", { class: "number" }, String(index + 1)),
-        make("span", { class: "where" }, place(passage),
-          passage.has_answer ? make("strong", {}, " · holds the answer") : ""),
-        make("span", { class: "quote" }, passage.text)));
-  }));
+  if (hadFocus) get("question").focus();
 }

@@ -32,7 +32,11 @@ export const count = (number, one, more = `${one}s`) =>
 
 export const seconds = (value) => `${value.toFixed(2)} s`;
 
-export const when = (time) => (time === null ? "" : new Date(time * 1000).toLocaleString());
+const told = (time, options) => (time === null ? "" : new Date(time * 1000).toLocaleString(undefined, options));
+
+export const when = (time) => told(time, { dateStyle: "medium", timeStyle: "short" });
+
+export const day = (time) => told(time, { dateStyle: "medium" });
 
 export const place = (passage) =>
   [passage.source, ...(passage.headings ?? [])].join(" › ");

@@ -1,8 +1,9 @@
 // The page put together: which store, with which key, and what went wrong.
 
 import { api, at, post, useKey } from "./api.js";
-import { clearAnswer, startAsking } from "./asking.js";
+import { clearTalk, startAsking } from "./asking.js";
 import { count, get, make, size } from "./dom.js";
+import { startOptions } from "./options.js";
 import { startReading } from "./reading.js";
 import { listSources, startSources } from "./sources.js";
 
@@ -35,7 +36,7 @@ async function begin(wanted = null) {
 }
 
 async function choose() {
-  clearAnswer();
+  clearTalk();
   await refresh();
 }
 
@@ -43,15 +44,15 @@ async function refresh() {
   await listSources(store);
   if (store === null) {
     get("numbers").textContent = "No store yet.";
+    get("sizes").textContent = "";
     return;
   }
   const status = await api(at(store));
-  const each = (bytes) => (status.tokens ? ` (${(bytes / status.tokens).toFixed(1)} a token)` : "");
-  get("numbers").textContent = [
-    count(status.sources, "source"), count(status.tokens, "token"),
-    `text ${size(status.text_bytes)}${each(status.text_bytes)}`,
-    `file ${size(status.file_bytes)}${each(status.file_bytes)}`, status.model,
-  ].join(" · ");
+  const each = (bytes) => (status.tokens ? `, ${(bytes / status.tokens).toFixed(1)} bytes a token` : "");
+  get("numbers").textContent =
+    [count(status.sources, "source"), count(status.tokens, "token"), status.model].join(" · ");
+  get("sizes").textContent = `Text: ${size(status.text_bytes)}${each(status.text_bytes)}. ` +
+    `The file with its tree: ${size(status.file_bytes)}${each(status.file_bytes)}.`;
 }
 
 get("store").addEventListener("change", () => {
@@ -78,6 +79,7 @@ get("make").addEventListener("submit", async (event) => {
 });
 get("ask").addEventListener("submit", clearMessage);
 startAsking(() => store, fail);
+startOptions();
 startReading(fail);
 startSources(() => refresh().catch(fail), fail);
 begin().catch(fail);

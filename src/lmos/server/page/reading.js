@@ -28,8 +28,10 @@ export async function read(store, passage) {
 }
 
 export function close() {
+  const hadFocus = get("reading").contains(document.activeElement);
   get("reading").hidden = true;
-  if (opener?.isConnected) opener.focus();
+  for (const each of document.querySelectorAll("#turns [aria-current]")) each.removeAttribute("aria-current");
+  if (hadFocus && opener?.isConnected) opener.focus();
 }
 
 async function fill() {
@@ -48,9 +50,9 @@ async function fill() {
     words(text.start_byte, start), ...(marked ? [marked] : []), words(end, text.end_byte),
   );
   get("reading-title").textContent = place(passage);
-  const told = start < end ? `Bytes ${start.toLocaleString()} to ${end.toLocaleString()} are marked; ` : "";
-  get("reading-place").textContent =
-    `${told}${size(text.end_byte - text.start_byte)} from byte ${text.start_byte.toLocaleString()} are shown.`;
+  const told = [passage.place, marked && `Bytes ${start.toLocaleString()} to ${end.toLocaleString()} are marked`,
+    `${size(text.end_byte - text.start_byte)} from byte ${text.start_byte.toLocaleString()} shown`];
+  get("reading-place").textContent = told.filter(Boolean).join(" · ");
   const isWhole = text.start_byte === 0 && text.end_byte < end + around;
   get("reading-more").hidden = isWhole;
   get("reading").hidden = false;

@@ -1,7 +1,7 @@
 // The sources of a store: listed, filtered, added, forgotten after a while in which that is undone.
 
 import { api, at } from "./api.js";
-import { count, get, make, size, when } from "./dom.js";
+import { count, day, get, make, size, when } from "./dom.js";
 import { read } from "./reading.js";
 
 const SHOWN = 100;
@@ -85,8 +85,8 @@ function row(source) {
   return make("li", { class: isGoing ? "going" : "", "data-source": source.name },
     make("div", { class: "what" },
       make("button", { class: "name", type: "button", click: open }, source.name),
-      make("div", { class: "quiet" },
-        `${size(source.num_bytes)} · ${count(source.num_tokens, "token")} · ${when(source.time)}`),
+      make("div", { class: "quiet", title: when(source.time) },
+        [size(source.num_bytes), count(source.num_tokens, "token"), day(source.time)].filter(Boolean).join(" · ")),
       ...labels),
     isGoing
       ? make("button", { class: "act", type: "button", click: () => undo(source), "aria-label": `Keep ${source.name} after all` }, "Undo")

@@ -7,46 +7,63 @@ import { chosenNodes, placeNodes } from "./layout.js";
 const ROW = 74;
 const TOP = 24;
 const SLOT = 17;
-let drawn = { nodes: [], passages: [], store: "" };
+const WIDE = 480;
+const GUTTER = 104;
+let drawn = { nodes: [] };
 
 export function clearWalk(hint) {
   for (const id of ["walk", "legend", "levels-part"]) get(id).hidden = true;
+  get("walking").removeAttribute("aria-busy");
   get("why").replaceChildren();
-  get("walk-hint").hidden = false;
   get("walk-hint").textContent = hint;
+  drawn = { nodes: [] };
 }
 
-export function showWalk(store, walk, passages) {
-  if (!walk?.length) return clearWalk("Nothing was looked at: the store is empty.");
+/** Another walk is on its way; the one before stays, dimmed, so that nothing jumps. */
+export function awaitWalk() {
+  get("walking").setAttribute("aria-busy", "true");
+  get("why").replaceChildren();
+}
+
+/** Draw the walk of a turn, which has `store`, `question`, `walk` and `passages`. */
+export function showWalk(turn) {
+  const { walk, passages } = turn;
+  if (!walk?.length) return clearWalk("Nothing was looked at: no source fits, or the store is empty.");
+  get("walking").removeAttribute("aria-busy");
+  if (drawn.turn === turn) return;
   get("walk").hidden = get("legend").hidden = get("levels-part").hidden = false;
+  get("why").replaceChildren();
   const width = Math.max(280, get("walk").clientWidth);
-  const nodes = chosenNodes(walk, Math.max(14, Math.min(48, Math.floor(width / SLOT))));
+  const gutter = width < WIDE ? 0 : GUTTER;
+  const nodes = chosenNodes(walk, Math.max(14, Math.min(48, Math.floor((width - gutter) / SLOT))));
   placeNodes(nodes);
-  drawn = { nodes, passages, store };
+  drawn = { nodes, turn };
   number(nodes, passages);
   const levels = [...new Set(nodes.map((node) => node.level))].sort((a, b) => b - a);
   for (const node of nodes) {
-    node.left = 10 + node.x * (width - 20);
+    node.left = gutter + 10 + node.x * (width - gutter - 20);
     node.top = heightOf(levels.indexOf(node.level));
   }
   const height = TOP + levels.length * ROW + 60;
+  const middle = gutter + (width - gutter) / 2;
   get("walk").replaceChildren(draw("svg",
     { viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Tree; arrow keys go from node to node", keydown: move },
-    ...levels.map(rule(width)), ...nodes.filter((node) => node.state !== "path").map(edge(width)),
-    ...nodes.filter((node) => node.state === "path").map(edge(width)),
-    draw("g", { class: "node path" }, draw("circle", { cx: width / 2, cy: TOP, r: 7 })),
-    ...levels.map(said(walk)), ...nodes.map(dot), ...groups(nodes, width, height),
+    ...levels.map(rule(gutter, width)), ...nodes.filter((node) => node.state !== "path").map(edge(middle)),
+    ...nodes.filter((node) => node.state === "path").map(edge(middle)),
+    draw("g", { class: "node path" }, draw("circle", { cx: middle, cy: TOP, r: 7 })),
+    draw("text", { class: "row", x: middle + 14, y: TOP + 4 }, "the question"),
+    ...levels.flatMap(said(walk, gutter)), ...nodes.map(dot), ...groups(nodes, width, height),
   ));
   const first = nodes.find((node) => node.state === "path") ?? nodes.find(isToldOf);
   first?.element.setAttribute("tabindex", "0");
-  get("walk-hint").hidden = false;
-  get("walk-hint").textContent = told(walk, nodes);
+  get("walk-hint").textContent = `“${turn.question}” – ${told(walk, nodes)}`;
   fillLevels(walk);
 }
 
 /** Light the way to one passage, and say it in words. */
-export function showWhy(passage) {
-  const steps = passage.path.map((step) => drawn.nodes.find((node) =>
+export function showWhy(turn, passage) {
+  const nodes = drawn.turn === turn ? drawn.nodes : [];
+  const steps = passage.path.map((step) => nodes.find((node) =>
     node.source === passage.source && node.level === step.level && node.index === step.index));
   choose(...steps.filter(Boolean));
   const parts = passage.parts;
@@ -81,17 +98,22 @@ function told(walk, nodes) {
 
 const heightOf = (row) => TOP + (row + 1) * ROW;
 
-const rule = (width) => (_, row) =>
-  draw("line", { class: "rule", x1: 0, x2: width, y1: heightOf(row), y2: heightOf(row) });
+const rule = (left, width) => (_, row) =>
+  draw("line", { class: "rule", x1: left, x2: width, y1: heightOf(row), y2: heightOf(row) });
 
-const said = (walk) => (level, row) => {
+const said = (walk, gutter) => (level, row) => {
   const counted = walk.find((each) => each.level === level);
-  const words = counted ? `: ${counted.num_kept} of ${counted.num_candidates} kept` : "";
-  return draw("text", { class: "row", x: 0, y: heightOf(row) - 14 }, `level ${level}${words}`);
+  const y = heightOf(row);
+  // Where there is no room beside the tree, the numbers are left to the table.
+  if (!gutter || !counted) return [draw("text", { class: "row", x: 0, y: y - 14 }, `level ${level}`)];
+  return [
+    draw("text", { class: "row", x: 0, y: y - 3 }, `level ${level}`),
+    draw("text", { class: "row", x: 0, y: y + 11 }, `${counted.num_kept} of ${counted.num_candidates} kept`),
+  ];
 };
 
-const edge = (width) => (node) => {
-  const [x, y] = node.parent ? [node.parent.left, node.parent.top] : [width / 2, TOP];
+const edge = (middle) => (node) => {
+  const [x, y] = node.parent ? [node.parent.left, node.parent.top] : [middle, TOP];
   const bend = Math.min(ROW, node.top - y) / 2;
   return draw("path", {
     class: `edge ${node.state}`,
@@ -116,6 +138,7 @@ function dot(node) {
   }
   node.element = draw("g", attributes,
     draw("title", {}, named(node)),
+    isToldOf(node) ? draw("circle", { class: "around", cx: node.left, cy: node.top, r: 12 }) : null,
     draw("circle", { cx: node.left, cy: node.top, r: radius }),
     node.number ? draw("text", { x: node.left, y: node.top + 22 }, node.number) : null);
   return node.element;
@@ -153,7 +176,7 @@ function choose(...nodes) {
 }
 
 async function tellOf(node) {
-  const { store } = drawn;
+  const { store } = drawn.turn;
   choose(node);
   const words = node.lexical ? `, ${node.lexical.toFixed(1)} from shared words` : "";
   const text = await api(at(store, "/text", {
