@@ -9,6 +9,7 @@ from benchmarks.answers import answers
 from benchmarks.babilong import babilong
 from benchmarks.cases import cases
 from benchmarks.cold import cold
+from benchmarks.documents import documents
 from benchmarks.edits import edits
 from benchmarks.encryption import encryption
 from benchmarks.facts import facts
@@ -35,8 +36,8 @@ def main() -> None:
 
 _COMMANDS = (
     *(facts, babilong, icl, recall, answers, cases, unknown, retention, lifelong),
-    *(speed, cold, walk, edits, encryption, strategies, scale_out, serving_benchmark),
-    *(soak_serving, isolation, ablation, plot),
+    *(speed, cold, walk, edits, documents, encryption, strategies, scale_out),
+    *(serving_benchmark, soak_serving, isolation, ablation, plot),
 )
 
 for command in _COMMANDS:

@@ -246,6 +246,13 @@ def test_subtitles_are_what_is_said_with_the_times() -> None:
     ]
 
 
+def test_times_of_subtitles_may_lack_zeros() -> None:
+    vtt = (
+        "WEBVTT\n\nid-0\n0:0:3.54 --> 0:0:7.23\n<v Eva>Morning.</v>\n\n0:1:5.2 --> 1:2:7.9\nNow.\n"
+    )
+    assert placed(read("a.vtt", vtt)[0]) == [("00:00:03", "Eva: Morning."), ("00:01:05", "Now.")]
+
+
 def test_a_pdf_has_pages(tmp_path: Path) -> None:
     pages = [PAGES[0], "", PAGES[1]]
     for name in ("a.pdf", "a", "a.txt"):
@@ -342,7 +349,7 @@ BAD: dict[str, tuple[str, Callable[[Path], bytes], str]] = {
     "lines": ("a.jsonl", lambda _: b'{"a": 1}\nb\n', "line 2: expected JSON"),
     "notebook": ("a.ipynb", lambda _: b"{}", "found no cells"),
     "mail": ("a.eml", lambda _: b"Hello.", "expected an e-mail"),
-    "mailbox": ("a.mbox", lambda _: b"Hello.", "expected a mailbox"),
+    "mailbox": ("a.mbox", lambda _: b"Hello.", "found no line that begins with From"),
     "subtitles": ("a.srt", lambda _: b"Hello.", "expected subtitles"),
     "latin": ("a.csv", lambda _: "Café,1".encode("latin-1"), "add --encoding cp1252"),
     "binary": ("a.py", lambda _: bytes(range(256)), "binary"),

@@ -66,8 +66,8 @@ class MailboxReader(AbstractReader):
 
 def _iter_messages(data: bytes) -> Iterator[bytes]:
     places = list(_BEGIN.finditer(data))
-    for place, following in zip(places, [*places[1:], None], strict=True):
-        stop = len(data) if following is None else following.start()
+    stops = [*(place.start() for place in places[1:]), len(data)]
+    for place, stop in zip(places, stops, strict=False):
         yield _QUOTED_FROM.sub(rb"\1", data[place.end() : stop])
 
 

@@ -8,7 +8,10 @@ import re
 from lmos.documents.base import AbstractReader, Composer, Document, Original, one_line
 from lmos.errors import DataError
 
-_TIMES = re.compile(r"(?:(\d+):)?(\d\d):(\d\d)[.,]\d{3}\s+-->\s+(?:\d+:)?\d\d:\d\d[.,]\d{3}")
+# Some programs leave out zeros: 0:0:3.5.
+_TIMES = re.compile(
+    r"(?:(\d+):)?(\d\d?):(\d\d?)[.,]\d{1,3}\s+-->\s+(?:\d+:)?\d\d?:\d\d?[.,]\d{1,3}"
+)
 _VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
 _TAG = re.compile(r"</?[^>\n]*>|\{\\[^}]*\}")
 
@@ -30,7 +33,7 @@ class SubtitleReader(AbstractReader):
             words = one_line(_spoken(block[match.end() :].partition("\n")[2]))
             # Captions that roll up say each line again.
             if words and words != last:
-                composer.add(f"{words}\n", f"{int(hours):02}:{minutes}:{seconds}")
+                composer.add(f"{words}\n", f"{int(hours):02}:{minutes:>02}:{seconds:>02}")
             last = words
         if composer.is_blank:
             raise DataError("expected subtitles, found no line like 00:00:01,000 --> 00:00:02,000")
