@@ -139,11 +139,18 @@ def table(cells: list[dict[str, Any]]) -> str:
 @click.option("--characters", default=20_000, show_default=True, type=click.IntRange(1000))
 @click.option("--clients", default="1,4,16", show_default=True, help="Numbers, with commas.")
 @click.option("--questions", default=32, show_default=True, type=click.IntRange(2))
+@click.option("--brief", "is_brief", is_flag=True, help="Only answers a second, and no JSON.")
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path), help="Where to write figures."
 )
 def serving_benchmark(
-    data: Path, model: str, characters: int, clients: str, questions: int, json_path: Path | None
+    data: Path,
+    model: str,
+    characters: int,
+    clients: str,
+    questions: int,
+    is_brief: bool,
+    json_path: Path | None,
 ) -> None:
     """Answers a second over HTTP, and what HTTP adds to the first token."""
     counts = _counts(clients)
@@ -157,16 +164,22 @@ def serving_benchmark(
             session.add("book", text)
         with serving(folder, loaded) as url:
             cells = [ask_all(url, asked, count) for count in counts]
-            with Session.open(folder / f"{_STORE}.lmos", loaded, read_only=True) as session:
-                over_http, in_process = first_tokens(url, session, asked)
-            cells.append(write_beside(url, asked, max(counts)))
+            if not is_brief:
+                with Session.open(folder / f"{_STORE}.lmos", loaded, read_only=True) as session:
+                    over_http, in_process = first_tokens(url, session, asked)
+                cells.append(write_beside(url, asked, max(counts)))
     click.echo(table(cells))
+    gain = cells[len(counts) - 1]["per_second"] / cells[0]["per_second"]
+    click.echo(f"\n{counts[-1]} clients ÷ {counts[0]}: {gain:.2f} times as many answers a second")
+    if is_brief:
+        return
     ratio = over_http / in_process
     click.echo(
         f"\nfirst token: {1e3 * over_http:,.0f} ms over HTTP, {1e3 * in_process:,.0f} ms in "
         f"process, ratio {ratio:.3f}"
     )
     settings = {"characters": characters, "questions": questions, "first_token_ratio": ratio}
+    settings["gain"] = gain
     save_json(json_path, "serving", model, settings, cells)
 
 

@@ -7,6 +7,7 @@ import logging
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,35 @@ def test_an_answer_streams_and_ends_as_the_whole_one(client: httpx.Client) -> No
     name, last = told[-1]
     assert name == "answer"
     assert {**last, "timing": 0} == {**whole, "timing": 0}
+
+
+def test_many_who_ask_at_once_get_what_each_would_get_alone(client: httpx.Client) -> None:
+    bodies = [
+        {"question": question, "max_new_tokens": count, "stream": True}
+        for question, count in [
+            (QUESTION, 24),
+            ("Who sleeps on the mat?", 9),
+            ("Who?", 3),
+            ("What does Greta keep, and what is its colour?", 17),
+        ]
+    ]
+    wrong = {"question": "What? " * 400, "stream": True}
+
+    def ask(body: dict[str, Any]) -> tuple[list[str], float]:
+        reply = client.post("/stores/life/ask", json=body)
+        if body is wrong:
+            assert error_of(reply, 400)["code"] == "bad_question"
+            return [], 0.0
+        told = [json.loads(line[6:]) for line in reply.text.split("\n") if line[:6] == "data: "]
+        return [each["text"] for each in told[1:-1]], told[-1]["confidence"]
+
+    alone = [*map(ask, bodies), ([], 0.0)]
+    assert all(pieces for pieces, _ in alone[:4])
+    with ThreadPoolExecutor(15) as threads:
+        replies = list(threads.map(ask, [*bodies, wrong] * 3))
+    for (pieces, confidence), (expected, how_sure) in zip(replies, alone * 3, strict=True):
+        assert pieces == expected
+        assert confidence == pytest.approx(how_sure, abs=1e-4)
 
 
 def test_filters_limit_what_is_found_and_say_why_nothing_is(client: httpx.Client) -> None:

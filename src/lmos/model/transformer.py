@@ -7,7 +7,8 @@ of Hugging Face models, but neither files, text nor adapters.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -25,9 +26,14 @@ from lmos.model.attention import (
 )
 from lmos.model.decoding import Choice, Chosen, stream_tokens
 from lmos.model.pretrained import first_line, require_known_layers
+from lmos.model.rows import RowsCache, row_masks
 from lmos.model.selfcheck import check_model
+from lmos.model.together import Row, Together
+from lmos.model.turns import Turns
 
 _SCORING_DEPTH = 0.6
+_SHORT_ITEMS = 64
+"""A pass over so many items or fewer does not wait for several long ones."""
 
 
 class _Stop(NamedTuple):
@@ -71,6 +77,8 @@ class Transformer:
         self.module = module.eval()
         self.name = name
         self._stopping: dict[int, nn.Module] = {}
+        self._turns: Turns | None = None
+        self._together: Together | None = None
         self._config = module.config.get_text_config(decoder=True)
         self._guarded(lambda: require_known_layers(self._config))
         state = self._guarded(self._hear_attention)
@@ -238,6 +246,20 @@ class Transformer:
             self.module.set_attn_implementation(ATTENTION_NAME)
         return logits_BTV
 
+    def share(self, turns: Turns | None = None) -> None:
+        """Have threads that use the model at once queue for the cores, and decode together.
+
+        Each answer is what it would have been alone, but for rounding: a pass for several texts
+        adds up numbers in another order. In 32 bits no greedy answer has differed; in 16 bits two
+        tokens that are almost equally likely may change places. A model that is shared stays so.
+
+        Args:
+            turns: Those of other models that use the same cores.
+        """
+        if self._turns is None:
+            self._turns = turns or Turns()
+            self._together = Together(self._turns, self.step_rows)
+
     def step(self, x_BTD: Float[Tensor, "1 T D"], cache: Any) -> tuple[Float[Tensor, " V"], Any]:
         """Scores of the token after `x_BTD`, which follows what is in the cache.
 
@@ -248,8 +270,41 @@ class Transformer:
         Returns:
             `(logits_V, cache)`.
         """
-        output = self._run(x_BTD, use_cache=True, past_key_values=cache)
-        return self.logits(output.last_hidden_state[:, -1:])[0, 0], output.past_key_values
+        if self._together is not None and x_BTD.shape[1] == 1 and RowsCache.takes(cache):
+            logits_V: Tensor = self._together.step(x_BTD, cache)
+            return logits_V, cache
+        with self._turn(x_BTD):
+            output = self._run(x_BTD, use_cache=True, past_key_values=cache)
+            return self.logits(output.last_hidden_state[:, -1:])[0, 0], output.past_key_values
+
+    def step_rows(self, rows: Sequence[Row]) -> Float[Tensor, "B V"]:
+        """The same for single items that follow several texts, in one pass.
+
+        Args:
+            rows: Each an item `(1, 1, D)` and the cache of its text, which grows in place when the
+                pass is over.
+        """
+        if len(rows) == 1:
+            ((x_11D, cache),) = rows
+            output = self._run(x_11D, use_cache=True, past_key_values=cache)
+            return self.logits(output.last_hidden_state[:, -1:])[:, 0]
+        joined = RowsCache([row.cache for row in rows])
+        output = self._run(
+            torch.cat([row.item for row in rows]),
+            use_cache=True,
+            past_key_values=joined,
+            position_ids=joined.positions(self.device),
+            attention_mask=row_masks(self._config, joined, self.device),
+        )
+        logits_BV = self.logits(output.last_hidden_state[:, -1])
+        joined.commit()
+        return logits_BV
+
+    def _turn(self, x_BTD: Tensor) -> AbstractContextManager[None]:
+        """A place to compute in, for threads that share the model."""
+        if self._turns is None:
+            return nullcontext()
+        return self._turns.take(is_short=x_BTD.shape[0] * x_BTD.shape[1] <= _SHORT_ITEMS)
 
     def generate(
         self,
@@ -285,7 +340,8 @@ class Transformer:
 
     def _run(self, x_BTD: Tensor, **arguments: Any) -> Any:
         arguments = {"use_cache": False, **arguments}
-        return self.module.get_decoder()(inputs_embeds=x_BTD.to(self.dtype), **arguments)
+        with self._turn(x_BTD):
+            return self.module.get_decoder()(inputs_embeds=x_BTD.to(self.dtype), **arguments)
 
     def _mask_arguments(
         self, x_BTD: Tensor, mask_BTT: Tensor | None, positions_BT: Tensor | None

@@ -169,9 +169,8 @@ class Asked:
             answer = self._answer = self._question.ask(session)
         # From here on the store is not needed, and others may have the session.
         self._call(self._retrieved)
-        for piece in self._say(answer):
-            if self._is_left.is_set():
-                break
+        pieces = self._say(answer)
+        while not self._is_left.is_set() and (piece := next(pieces, None)) is not None:
             self._call(self._pieces.put_nowait, piece)
         outcome = "stopped" if self._is_left.is_set() else "not_found"
         if answer.is_found:

@@ -28,17 +28,25 @@ class Lane:
         num_threads: How many.
         max_waiting: Who may wait beside those who are served.
         max_waiting_each: Of those, how many for the same store.
+        prepare: Called in each thread before its first work.
 
     Attributes:
         num_refused: Who was told to come again.
     """
 
     def __init__(
-        self, name: str, num_threads: int, max_waiting: int, max_waiting_each: int
+        self,
+        name: str,
+        num_threads: int,
+        max_waiting: int,
+        max_waiting_each: int,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name
         self.num_refused = 0
-        self._threads = ThreadPoolExecutor(num_threads, thread_name_prefix=f"lmos-{name}")
+        self._threads = ThreadPoolExecutor(
+            num_threads, thread_name_prefix=f"lmos-{name}", initializer=prepare
+        )
         self._num_threads = num_threads
         self._max_waiting = max_waiting
         self._max_waiting_each = max_waiting_each

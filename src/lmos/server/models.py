@@ -10,12 +10,13 @@ from threading import Lock
 
 from lmos.errors import StoreMismatch
 from lmos.model.base import BaseModel
+from lmos.model.turns import Turns
 from lmos.server.settings import LoadModel
 from lmos.session import UntrainedWarning
 
 
 class ModelShelf:
-    """Loads each model once.
+    """Loads each model once. Threads that compute with them queue for the same cores.
 
     Args:
         load: From a name and the folder of an adapter to a model.
@@ -28,6 +29,7 @@ class ModelShelf:
         self._load = load
         self._max_models = max_models
         self._models: dict[tuple[str, str | None], BaseModel] = {}
+        self._turns = Turns()
         self._lock = Lock()
 
     def default(self) -> BaseModel:
@@ -57,6 +59,7 @@ class ModelShelf:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UntrainedWarning)
                 model = self._load(name, adapter)
+            model.share(self._turns)
             # What a store that it writes will call it, too.
             for names in ((name, adapter), (model.name, model.adapter_folder)):
                 self._models[names] = model

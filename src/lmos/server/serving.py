@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from lmos.model.turns import use_one_core
 from lmos.server.keys import KeyRing
 from lmos.server.lanes import Lane
 from lmos.server.models import ModelShelf
@@ -49,7 +50,7 @@ class Serving:
             config.folder, self.models, config.max_open, config.wait_seconds, config.store_key
         )
         self.keys = None if config.keys is None else KeyRing(config.keys)
-        bounds = (config.max_waiting, config.max_waiting_each)
+        bounds = (config.max_waiting, config.max_waiting_each, use_one_core)
         self.answering = Lane("answering", config.readers, *bounds)
         self.changing = Lane("changing", config.writers, *bounds)
         self.caring = Lane("caring", 1, *bounds)

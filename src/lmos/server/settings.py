@@ -39,7 +39,8 @@ class ServerConfig:
             refused and new ones are not encrypted.
         max_models: Most models in memory; a store of one more is refused.
         max_open: Most stores that are open at once; the one that was used least recently is closed.
-        readers: Threads that answer, retrieve and read.
+        readers: Threads that answer, retrieve and read: questions at once. They share the cores
+            and decode together; with more of them, more are answered a second, each more slowly.
         writers: Threads that add and forget.
         max_waiting: Requests that wait for a thread, for each kind of work; more are refused.
         max_waiting_each: Of those, the ones of one store.
@@ -60,7 +61,7 @@ class ServerConfig:
     store_key: Key | None = None
     max_models: int = 2
     max_open: int = 64
-    readers: int = 4
+    readers: int = 8
     writers: int = 1
     max_waiting: int = 64
     max_waiting_each: int = 32

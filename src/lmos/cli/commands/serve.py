@@ -69,7 +69,7 @@ _MEGABYTE = 1_000_000
     "--readers",
     group="Limits",
     type=click.IntRange(min=1),
-    default=4,
+    default=8,
     show_default=True,
     metavar="N",
     help="Answer so many questions at once.",
