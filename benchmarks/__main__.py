@@ -23,6 +23,7 @@ from benchmarks.scale_out import scale_out
 from benchmarks.serving import serving_benchmark
 from benchmarks.soak_serving import soak_serving
 from benchmarks.speed import speed
+from benchmarks.stall import stall
 from benchmarks.strategies import strategies
 from benchmarks.unknown import unknown
 from benchmarks.walk import walk
@@ -37,7 +38,7 @@ def main() -> None:
 _COMMANDS = (
     *(facts, babilong, icl, recall, answers, cases, unknown, retention, lifelong),
     *(speed, cold, walk, edits, documents, encryption, strategies, scale_out),
-    *(serving_benchmark, soak_serving, isolation, ablation, plot),
+    *(serving_benchmark, stall, soak_serving, isolation, ablation, plot),
 )
 
 for command in _COMMANDS:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,15 +50,16 @@ def tokens(model: BaseModel, prompt_TD: Tensor, count: int) -> list[int]:
 def counted(model: BaseModel) -> Iterator[list[int]]:
     """The rows of each pass."""
     sizes: list[int] = []
-    plain = model._together._step  # type: ignore[union-attr]
+    assert model._together is not None
+    plain = model._together._step
 
-    def step(rows: Sequence[Row]) -> Sequence[Tensor]:
+    def step(rows: Sequence[Row]) -> Any:
         sizes.append(len(rows))
         return plain(rows)
 
-    model._together._step = step  # type: ignore[union-attr]
+    model._together._step = step
     yield sizes
-    model._together._step = plain  # type: ignore[union-attr]
+    model._together._step = plain
 
 
 def test_answers_that_are_decoded_together_are_those_of_each(model: BaseModel) -> None:
