@@ -27,6 +27,7 @@ from benchmarks.stall import stall
 from benchmarks.strategies import strategies
 from benchmarks.unknown import unknown
 from benchmarks.walk import walk
+from benchmarks.when import when_benchmark
 from lmos.cli.failures import FailingGroup
 
 
@@ -38,7 +39,7 @@ def main() -> None:
 _COMMANDS = (
     *(facts, babilong, icl, recall, answers, cases, unknown, retention, lifelong),
     *(speed, cold, walk, edits, documents, encryption, strategies, scale_out),
-    *(serving_benchmark, stall, soak_serving, isolation, ablation, plot),
+    *(serving_benchmark, stall, when_benchmark, soak_serving, isolation, ablation, plot),
 )
 
 for command in _COMMANDS:

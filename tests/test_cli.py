@@ -17,6 +17,7 @@ import lmos
 from commands import TEXTS, answered, failure, output, run, texts_in, values, write_notes
 from conftest import new_llama
 from lmos.cli import main
+from lmos.cli.show.output import printable
 from lmos.model.base import BaseModel
 from lmos.reading.answers import Answer
 from lmos.reading.citations import cite
@@ -554,11 +555,24 @@ def test_chat_remembers_what_it_is_told_and_not_what_it_is_asked(empty: Path) ->
     again = run("chat", empty, *length, "--json", stdin="  Who has it?  \n/tell Is it? Yes.\n")
     assert again.exit_code == 0
     asked, told = map(json.loads, again.stdout.splitlines())
-    assert set(asked) == {"question", *_ANSWER_KEYS}
+    assert set(asked) == {"question", "is_own", *_ANSWER_KEYS}
     assert asked["question"] == "Who has it?"
     assert {citation["source"] for citation in asked["citations"]} == {"chat"}
     assert told == {"told": "Is it? Yes.", "source": "chat"}
     assert texts_in(empty)["chat"] == "Greta has a bicycle.\nIs it? Yes.\n"
+
+
+def test_chat_answers_in_the_models_own_words_where_it_may(empty: Path) -> None:
+    length = ("--max-new-tokens", 6)
+    for when, is_own in (("never", True), ("always", False)):
+        told = run("chat", empty, *length, "--when", when, "--json", stdin="/tell A fox.\nWho?\n")
+        _, answer = map(json.loads, told.stdout.splitlines())
+        assert answer["is_own"] == is_own
+        assert bool(answer["citations"]) != is_own
+    said = run("chat", empty, *length, "--when", "never", stdin="Who?\n")
+    never = run("chat", empty, *length, "--when", "never", "--json", stdin="Who?\n")
+    assert said.stdout.strip() == printable(json.loads(never.stdout)["answer"]).strip() != ""
+    assert "nothing found" not in said.stderr
 
 
 def test_chat_goes_on_after_a_question_that_cannot_be_asked(empty: Path) -> None:

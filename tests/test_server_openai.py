@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import openai
@@ -11,10 +12,12 @@ import pytest
 from openai import OpenAI
 from openai.types.responses import ResponseOutputMessage, ResponseOutputText
 
+from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
 from lmos.model.prompts import UNKNOWN_ANSWER
 from lmos.server.asking import _may_be_unknown
 from lmos.server.openai.embeddings import question_keys, text_keys
+from lmos.server.settings import ServerConfig
 from lmos.session import Session
 from serving import TEXT, Served, served, wait_until
 
@@ -319,3 +322,16 @@ def test_what_cannot_be_done_is_refused(client: OpenAI, options: dict[str, objec
     with pytest.raises(openai.BadRequestError) as told:
         client.chat.completions.create(**body)  # type: ignore[call-overload]
     assert told.value.type == "invalid_request_error"
+
+
+def test_a_server_may_answer_without_the_store(tiny_llama: BaseModel, tmp_path: Path) -> None:
+    with served(tmp_path, tiny_llama, when="never") as server, server.client() as client:
+        client.post("/stores", json={"name": "life"}).raise_for_status()
+        body = {"model": "life", "max_tokens": 6, "messages": [{"role": "user", "content": "Hi"}]}
+        reply = client.post("/v1/chat/completions", json=body).json()
+        said = reply["choices"][0]["message"]
+        assert said["content"]
+        assert "Nothing was found" not in said["content"]
+        assert said["annotations"] == reply["lmos"]["citations"] == []
+    with pytest.raises(ConfigError, match="when: expected one of"):
+        ServerConfig(tmp_path, when="sometimes")

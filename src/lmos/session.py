@@ -27,6 +27,7 @@ from lmos.reading.answers import Answer
 from lmos.reading.citations import Citation, cite, read_passages
 from lmos.reading.differing import Reader
 from lmos.reading.generation import AnswerStream, prompt_embeddings, stream_answer
+from lmos.reading.needing import needs_store, speak
 from lmos.search.absence import why_nothing
 from lmos.search.passages import passage_of
 from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
@@ -39,6 +40,7 @@ from lmos.settings import (
     DTYPES,
     MAX_NEW_TOKENS,
     SEGMENTERS,
+    WHEN,
     Compression,
     require_choice,
 )
@@ -482,12 +484,7 @@ class Session:
         Raises:
             QueryError: The question is empty or longer than the model's window for questions.
         """
-        if not question.strip():
-            raise QueryError("expected a question, got an empty one")
-        try:
-            question.encode()
-        except UnicodeEncodeError as error:
-            raise QueryError(f"expected a question in Unicode: {error}") from error
+        _require_question(question)
         retriever = Retriever(
             self.model, config or RetrievalConfig(), scorer=self._scorer, strategy=self._strategy
         )
@@ -505,6 +502,7 @@ class Session:
         max_new_tokens: int = MAX_NEW_TOKENS,
         temperature: float = 0.0,
         seed: int = 0,
+        when: str = WHEN[0],
     ) -> Answer:
         """Retrieve, then generate. Iterate over the answer to stream it.
 
@@ -517,12 +515,32 @@ class Session:
             max_new_tokens: The answer has at most so many tokens.
             temperature: 0 is greedy and deterministic.
             seed: Of the sampling, with a temperature.
+            when: Whether to look into the store: `always`; `never`, so that the model answers in
+                its own words; or `uncertain`, where the reader is sure that it cannot answer
+                without, see `reading.needing`.
 
         Raises:
             QueryError: The question is empty or too long.
-            ConfigError: Budget and answer together exceed the model's positions.
+            ConfigError: Budget and answer together exceed the model's positions, or there is no
+                such `when`.
         """
         start = clock.perf_counter()
+        require_choice("when", when, *WHEN)
+        if when != WHEN[0]:
+            _require_question(question)
+            recent, asked = turns[-_READ_TURNS:], readable(question.strip())
+            if when == "never" or not needs_store(self.model, asked, recent):
+                return Answer(
+                    question,
+                    Retrieval((), ()),
+                    (),
+                    {"retrieve": 0.0},
+                    _stream=speak(self.model, asked, recent, max_new_tokens, temperature, seed),
+                    _passages=(),
+                    _calibration=self.model.calibration,
+                    _start=start,
+                    is_own=True,
+                )
         with self.store.snapshot():
             turns = turns[-_READ_TURNS:]
             retrieval = self.retrieve(question, config, turns)
@@ -592,6 +610,15 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _require_question(question: str) -> None:
+    if not question.strip():
+        raise QueryError("expected a question, got an empty one")
+    try:
+        question.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(f"expected a question in Unicode: {error}") from error
 
 
 def _utf8(text: str, name: str) -> bytes:

@@ -28,6 +28,8 @@ DTYPES = ("auto", "float32", "bfloat16")
 # Of a search and an answer.
 STRATEGIES = ("hybrid", "tree", "flat", "index")
 MAX_NEW_TOKENS = 128
+WHEN = ("always", "never", "uncertain")
+"""When a turn of a talk is looked up in the store; else the model answers in its own words."""
 
 # Of a training and a calibration.
 PASSAGE_SHARE = 0.4

@@ -68,10 +68,11 @@ class Talk:
         answer = complete(
             self._session.ask(question, self._config, turns=self.turns, **self._answering)
         )
-        if answer.is_found:
+        if answer.is_found or answer.is_own:
             self.turns.append((question, answer.text.strip()))
         if self._as_json:
-            print_json({"question": question, **answer_json(answer)}, on_one_line=True)
+            said = {"question": question, "is_own": answer.is_own, **answer_json(answer)}
+            print_json(said, on_one_line=True)
             return
         say(answer)
         if answer.is_found:

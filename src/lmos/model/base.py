@@ -26,6 +26,7 @@ from lmos.errors import ConfigError, ModelError
 from lmos.model.adapter import Adapter, AdapterConfig, has_adapter
 from lmos.model.attention import ATTENTION_NAME
 from lmos.model.confidence import CALIBRATION_FILE, Calibration
+from lmos.model.decoding import Choice, Chosen, stream_tokens
 from lmos.model.devices import best_dtype
 from lmos.model.fingerprint import hash_tensors
 from lmos.model.formats import AbstractFormat, PromptFormat
@@ -435,6 +436,14 @@ class BaseModel(Transformer):
         reader = getattr(self, "_reader", None)
         with nullcontext() if reader is None else reader.on():
             return super().step(x_BTD, cache)
+
+    def speak(
+        self, x_TD: Float[Tensor, "T D"], max_new_tokens: int, temperature: float, seed: int
+    ) -> Iterator[Chosen]:
+        """As `generate`, up to a token that ends what it says, without the reader's weights."""
+        self._require_room(x_TD, max_new_tokens)
+        choice = Choice(max_new_tokens, self.stop_ids, temperature, seed)
+        return stream_tokens(self._step_alone, self._embed_one, x_TD[None], choice)
 
     def add_lora(self, rank: int) -> None:
         """Put trainable low-rank weights beside every linear layer and freeze the base model."""

@@ -273,6 +273,10 @@ class Transformer:
         if self._together is not None and x_BTD.shape[1] == 1 and RowsCache.takes(cache):
             logits_V: Tensor = self._together.step(x_BTD, cache)
             return logits_V, cache
+        return self._step_alone(x_BTD, cache)
+
+    def _step_alone(self, x_BTD: Tensor, cache: Any) -> tuple[Float[Tensor, " V"], Any]:
+        """A step in a pass of its own."""
         with self._turn(x_BTD):
             output = self._run(x_BTD, use_cache=True, past_key_values=cache)
             return self.logits(output.last_hidden_state[:, -1:])[0, 0], output.past_key_values
@@ -327,13 +331,16 @@ class Transformer:
             ConfigError: An option is out of range, or the model has no room for so many tokens.
         """
         choice = Choice(max_new_tokens, frozenset(stop_ids), temperature, seed)
+        self._require_room(x_TD, max_new_tokens)
+        return stream_tokens(self.step, self._embed_one, x_TD[None], choice)
+
+    def _require_room(self, x_TD: Tensor, max_new_tokens: int) -> None:
         prompt_len, room = x_TD.shape[0], self.max_positions
         if prompt_len == 0 or prompt_len + max_new_tokens > room:
             raise ConfigError(
                 f"expected a prompt and an answer of up to {room} positions, got {prompt_len} and "
                 f"{max_new_tokens} new tokens; lower the budget or max_new_tokens"
             )
-        return stream_tokens(self.step, self._embed_one, x_TD[None], choice)
 
     def _embed_one(self, token_id: int) -> Float[Tensor, "1 1 D"]:
         return self.embed(torch.tensor([[token_id]], device=self.device))

@@ -39,6 +39,7 @@ class Answer:
         reason: Why there is nothing to answer from; `None` if there is something.
         differing: What other passages say, where they say something else; known when it is
             complete.
+        is_own: Whether the store was not asked, and the model answered in its own words.
         num_prompt_tokens: Positions that were read before the first token.
     """
 
@@ -58,6 +59,7 @@ class Answer:
     reason: str | None = None
     differing: tuple[Differing, ...] = ()
     num_prompt_tokens: int = 0
+    is_own: bool = False
 
     def __post_init__(self) -> None:
         self._pieces = iter(self._stream)

@@ -22,6 +22,7 @@ from lmos.search.retriever import RetrievalConfig
 from lmos.server.problems import Problem
 from lmos.server.serving import Serving
 from lmos.session import Session
+from lmos.settings import WHEN
 
 _LOOK_SECONDS = 0.25
 
@@ -38,6 +39,7 @@ class Question:
         max_new_tokens: Longest answer.
         temperature: 0 is greedy.
         seed: Of the sampling.
+        when: Whether to look into the store, as `Session.ask` takes it.
     """
 
     store: str
@@ -47,6 +49,7 @@ class Question:
     max_new_tokens: int = 128
     temperature: float = 0.0
     seed: int = 0
+    when: str = WHEN[0]
 
     def ask(self, session: Session) -> Answer:
         """Retrieve; the answer is generated when one iterates over it."""
@@ -57,6 +60,7 @@ class Question:
             max_new_tokens=self.max_new_tokens,
             temperature=self.temperature,
             seed=self.seed,
+            when=self.when,
         )
 
 
@@ -172,6 +176,7 @@ class Asked:
         pieces = self._say(answer)
         while not self._is_left.is_set() and (piece := next(pieces, None)) is not None:
             self._call(self._pieces.put_nowait, piece)
+        # What the model says of itself counts as not found.
         outcome = "stopped" if self._is_left.is_set() else "not_found"
         if answer.is_found:
             outcome = "found"
@@ -222,6 +227,8 @@ def with_remark(answer: Answer) -> Iterator[str]:
 
 def _remark_on(answer: Answer) -> str:
     """What is said of an answer that was not found; of one that was, what else was said."""
+    if answer.is_own:
+        return ""
     if answer.is_found:
         return "\n".join(map(differing_line, answer.differing))
     if answer.reason is not None:

@@ -15,6 +15,7 @@ from lmos.errors import ConfigError
 from lmos.model.base import BaseModel
 from lmos.model.released import DEFAULT_MODEL
 from lmos.session import load_model
+from lmos.settings import WHEN, require_choice
 from lmos.store.keys import Key
 
 LoadModel = Callable[[str, str | None], BaseModel]
@@ -49,6 +50,7 @@ class ServerConfig:
         receive_seconds: Within which the body of a request must have come.
         answer_seconds: Within which a question must be answered.
         wait_seconds: How long a change waits while another process writes to the store.
+        when: Whether a turn of a talk over OpenAI's API is looked up, as `Session.ask` takes it.
         origins: Web pages of these addresses may call the server; none but its own by default.
         hosts: Names by which the server may be called, of its own machine; `None` for any.
     """
@@ -70,12 +72,14 @@ class ServerConfig:
     receive_seconds: float = 60.0
     answer_seconds: float = 120.0
     wait_seconds: float = 30.0
+    when: str = WHEN[0]
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
             raise ConfigError(f"expected a folder of stores at {self.folder}; make it first")
+        require_choice("when", self.when, *WHEN)
         for name in (
             *("max_models", "max_open", "readers", "writers", "max_waiting", "max_waiting_each"),
             *("max_body_bytes", "max_answer_tokens", "receive_seconds", "answer_seconds"),

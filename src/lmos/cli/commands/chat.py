@@ -22,6 +22,7 @@ from lmos.cli.show.output import is_interactive, note
 from lmos.cli.stores import require_store
 from lmos.cli.turns import iter_turns
 from lmos.errors import LmosError
+from lmos.settings import WHEN
 
 
 @click.command(cls=HelpfulCommand, short_help="Talk; what you tell is remembered.")
@@ -33,6 +34,14 @@ from lmos.errors import LmosError
     metavar="NAME",
     help="Add what you tell to this source.",
 )
+@click.option(
+    "--when",
+    type=click.Choice(WHEN),
+    default=WHEN[0],
+    show_default=True,
+    help="Look up every question, none, or those that the model is sure it cannot answer without; "
+    "the others it answers in its own words.",
+)
 @answer_options
 @retrieval_options
 @key_option
@@ -42,6 +51,7 @@ from lmos.errors import LmosError
 def chat(
     store: Path,
     source: str,
+    when: str,
     answering: dict[str, Any],
     retrieval: dict[str, Any],
     key: KeyChoice,
@@ -72,7 +82,7 @@ def chat(
 
     config = RetrievalConfig(**retrieval)
     with open_shared_session(store, model, key.key_of(store), wait) as session:
-        talk = Talk(session, source, config, answering, as_json=as_json)
+        talk = Talk(session, source, config, answering | {"when": when}, as_json=as_json)
         if is_interactive():
             note(f"what you tell is remembered in the source {source!r}; /help explains")
         try:

@@ -17,6 +17,7 @@ from lmos.cli.show.helping import HelpfulCommand, option
 from lmos.cli.show.output import count, note, waiting
 from lmos.errors import ConfigError
 from lmos.model.released import DEFAULT_MODEL
+from lmos.settings import WHEN
 
 _LIBRARIES = ("fastapi", "uvicorn", "multipart", "prometheus_client")
 _MEGABYTE = 1_000_000
@@ -75,6 +76,15 @@ _MEGABYTE = 1_000_000
     help="Answer so many questions at once.",
 )
 @option(
+    "--when",
+    group="Limits",
+    type=click.Choice(WHEN),
+    default=WHEN[0],
+    show_default=True,
+    help="In talks over OpenAI's API, look up every question, none, or those that the model is "
+    "sure it cannot answer without.",
+)
+@option(
     "--max-waiting",
     group="Limits",
     type=click.IntRange(min=1),
@@ -120,6 +130,7 @@ def serve(
     origins: tuple[str, ...],
     max_open: int,
     readers: int,
+    when: str,
     max_waiting: int,
     max_mb: float,
     timeout: float,
@@ -160,6 +171,7 @@ def serve(
         load=load,
         max_open=max_open,
         readers=readers,
+        when=when,
         max_waiting=max_waiting,
         max_body_bytes=int(max_mb * _MEGABYTE),
         answer_seconds=timeout,

@@ -29,6 +29,9 @@ def say(answer: Answer) -> None:
         for other in answer.differing:
             click.echo(printable(differing_line(other)))
         return
+    if answer.is_own:
+        click.echo(printable(answer.text).strip())
+        return
     if answer.reason is not None:
         click.echo(f"nothing found: {answer.reason}", err=True)
         return

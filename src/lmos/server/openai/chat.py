@@ -123,6 +123,7 @@ async def create_chat_completion(body: ChatRequest, choice: Chosen, request: Req
         max_new_tokens=min(most, serving.config.max_answer_tokens),
         temperature=body.temperature or 0.0,
         seed=body.seed or 0,
+        when=serving.config.when,
     )
     asked = await Asked(serving, question, with_remark).start()
     completion = _Completion(

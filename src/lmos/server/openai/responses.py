@@ -45,7 +45,7 @@ class _Response:
         """All of it, when it is complete; a talk can go on from it."""
         answer, store = self.asked.answer, self.question.store
         if self.body.store is not False:
-            said = answer.text.strip() if answer.is_found else ""
+            said = answer.text.strip() if answer.is_found or answer.is_own else ""
             turns = (*self.turns, (self.question.text, said)) if said else self.turns
             self.talks.keep(store, self.response_id, turns)
         is_cut = finish_reason(answer, self.question.max_new_tokens) == "length"
@@ -166,6 +166,7 @@ async def create_response(body: ResponsesRequest, choice: Chosen, request: Reque
             body.max_output_tokens or _DEFAULT_TOKENS, serving.config.max_answer_tokens
         ),
         temperature=body.temperature or 0.0,
+        when=serving.config.when,
     )
     ignored += ["tools"] if body.tools else []
     ignored += ["instructions"] if body.instructions else []
