@@ -17,7 +17,7 @@ from lmos.cli.options import (
     store_argument,
     wait_option,
 )
-from lmos.cli.show.helping import HelpfulCommand
+from lmos.cli.show.helping import HelpfulCommand, option
 from lmos.cli.show.output import is_interactive, note
 from lmos.cli.stores import require_store
 from lmos.cli.turns import iter_turns
@@ -34,8 +34,10 @@ from lmos.settings import WHEN
     metavar="NAME",
     help="Add what you tell to this source.",
 )
-@click.option(
+@option(
     "--when",
+    group="Answer",
+    is_rare=True,
     type=click.Choice(WHEN),
     default=WHEN[0],
     show_default=True,

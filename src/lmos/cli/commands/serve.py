@@ -78,6 +78,7 @@ _MEGABYTE = 1_000_000
 @option(
     "--when",
     group="Limits",
+    is_rare=True,
     type=click.Choice(WHEN),
     default=WHEN[0],
     show_default=True,
