@@ -183,6 +183,7 @@ def test_filters_limit_what_is_found_and_say_why_nothing_is(client: httpx.Client
     body = {"question": QUESTION, "search": {"where": {"by": "Hugo"}}}
     answer = client.post("/stores/life/ask", json=body).json()
     assert not answer["is_found"]
+    assert answer["is_calibrated"] is False
     assert answer["reason"] == "no source matches --where by=Hugo"
     assert answer["citations"] == []
 

@@ -62,6 +62,7 @@ def test_a_chat_is_answered_with_citations(client: OpenAI, server: Served) -> No
     told = completion.to_dict()["lmos"]
     assert told["store"] == "life"  # type: ignore[index]
     assert told["is_found"]  # type: ignore[index]
+    assert not told["is_calibrated"]  # type: ignore[index]
     assert choice.message.annotations
     citation = choice.message.annotations[0].url_citation
     assert citation.title in ("notes/diary", "menu")

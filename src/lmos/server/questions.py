@@ -88,6 +88,7 @@ def _reply(answer: Answer) -> AskReply:
         answer=answer.text.strip(),
         is_found=answer.is_found,
         confidence=answer.confidence,
+        is_calibrated=answer.is_calibrated,
         reason=answer.reason,
         citations=[Passage.model_validate(each) for each in answer.citations],
         differing=DifferingAnswer.all_of(answer),

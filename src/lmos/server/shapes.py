@@ -282,6 +282,9 @@ class AskReply(BaseModel):
     answer: str = Field(description="A guess unless `is_found`.")
     is_found: bool
     confidence: float
+    is_calibrated: bool = Field(
+        description="Whether `confidence` is the chance of being right; else only larger is better."
+    )
     reason: str | None = Field(description="Why there was nothing to answer from.")
     citations: list[Passage]
     differing: list[DifferingAnswer] = Field(

@@ -70,6 +70,7 @@ def about(answer: Answer, store: str, ignored: list[str]) -> dict[str, Any]:
         "store": store,
         "is_found": answer.is_found,
         "confidence": answer.confidence,
+        "is_calibrated": answer.is_calibrated,
         "reason": answer.reason,
         "citations": [as_json(Passage.model_validate(each)) for each in answer.citations],
         "differing": [as_json(each) for each in DifferingAnswer.all_of(answer)],

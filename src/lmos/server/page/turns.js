@@ -85,7 +85,8 @@ export class Turn {
   }
 }
 
-const sure = (data) => `${Math.round(data.confidence * 100)} % sure`;
+const sure = (data) =>
+  `${Math.round(data.confidence * 100)} % sure${data.is_calibrated === false ? ", not calibrated" : ""}`;
 
 const unsure = (data) => {
   if (data.reason) return `Nothing found: ${data.reason}.`;
