@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -108,9 +109,9 @@ def test_citations_are_the_bytes_of_their_source_best_first(session: Session) ->
 
 
 def say(model: BaseModel, monkeypatch: pytest.MonkeyPatch, text: str, log_odds: float) -> None:
-    """Make the model say a text, each token of it likelier than all others by these odds."""
+    """Make the model say a text, each token likelier than all others by these odds, every time."""
     assert model.end_id is not None
-    waiting = iter([*model.encode(f" {text}").ids, model.end_id])
+    waiting = cycle([*model.encode(f" {text}").ids, model.end_id])
 
     def step(x_BTD: Tensor, cache: Any) -> tuple[Tensor, Any]:
         logits_V = torch.zeros(model.vocab_size)
