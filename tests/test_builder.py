@@ -316,7 +316,7 @@ def test_vectors_are_rounded_as_a_disk_rounds_them(tiny_llama: BaseModel) -> Non
 
 
 def test_gradients_flow_from_the_top_to_the_weights(tokenizer_folder: Path) -> None:
-    model = new_llama(tokenizer_folder)
+    model = new_llama(tokenizer_folder, has_heads=False)
     store = MemoryStore(small_manifest(model))
     (patch,) = TreeBuilder(model, store.manifest).build(store, [text_of(TEXT[:200])])
     store.put_source("a", patch)
@@ -329,13 +329,19 @@ def test_gradients_flow_from_the_top_to_the_weights(tokenizer_folder: Path) -> N
 
 
 @pytest.mark.parametrize("batch_items", [1, 24, 60, 200])
+@pytest.mark.parametrize("has_heads", [True, False])
 def test_a_forward_pass_holds_no_more_items_than_allowed(
-    tiny_llama: BaseModel, batch_items: int, monkeypatch: pytest.MonkeyPatch
+    tiny_llama: BaseModel,
+    keyed_llama: BaseModel,
+    has_heads: bool,
+    batch_items: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = MemoryStore(small_manifest(tiny_llama))
-    builder = TreeBuilder(tiny_llama, store.manifest, batch_items)
+    model = tiny_llama if has_heads else keyed_llama
+    store = MemoryStore(small_manifest(model))
+    builder = TreeBuilder(model, store.manifest, batch_items)
     compressor = builder._compressor._compressor
-    compress, attention = compressor.compress, tiny_llama.attention
+    compress, attention = compressor.compress, model.attention
     sizes, key_sizes = [], []
 
     def compress_and_count(x_BTD: Tensor, *rest: object, **named: object) -> Tensor:
@@ -347,14 +353,16 @@ def test_a_forward_pass_holds_no_more_items_than_allowed(
         return attention(x_BTD, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(compressor, "compress", compress_and_count)
-    monkeypatch.setattr(tiny_llama, "attention", attention_and_count)
+    monkeypatch.setattr(model, "attention", attention_and_count)
     with torch.no_grad():
         (patch,) = builder.build(store, [text_of(TEXT)])
     # One window is the least there is.
     assert max(sizes) <= max(batch_items, WINDOWS[0])
-    assert max(key_sizes) <= max(batch_items, WINDOWS[0])
+    # Heads take their keys from the pass that compresses.
+    assert bool(key_sizes) is not has_heads
+    assert max(key_sizes, default=0) <= max(batch_items, WINDOWS[0])
     store.put_source("a", patch)
-    assert_same_content(store, filled_store_like(store, tiny_llama, TEXT))
+    assert_same_content(store, filled_store_like(store, model, TEXT))
 
 
 # The common prefix

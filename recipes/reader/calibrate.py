@@ -60,7 +60,7 @@ def article_tasks(path: Path, per_group: int, rng: random.Random) -> Iterator[Ta
         yield Task("squad", tuple(sources), tuple(asked))
 
 
-def note_tasks(folder: Path, rng: random.Random) -> Iterator[Task]:
+def note_tasks(folder: Path, limit: int, rng: random.Random) -> Iterator[Task]:
     """Notes that were held out, several in a store."""
     rows = []
     for path in sorted(folder.glob("*.jsonl")):
@@ -68,6 +68,7 @@ def note_tasks(folder: Path, rng: random.Random) -> Iterator[Task]:
             if line.strip() and is_held_out(f"{path.stem}:{number}", 0.12):
                 rows.append(json.loads(line))
     rng.shuffle(rows)
+    rows = rows[:limit]
     for start in range(0, len(rows), _GROUP):
         sources, asked = [], []
         for number, row in enumerate(rows[start : start + _GROUP]):
@@ -90,6 +91,7 @@ def note_tasks(folder: Path, rng: random.Random) -> Iterator[Task]:
 @click.option("--notes", type=Path, required=True, help="Folder of notes written by hand.")
 @click.option("--out", type=Path, required=True, help="Receives answers.jsonl.")
 @click.option("--per-group", default=40, help="Questions of a group of articles.")
+@click.option("--note-limit", default=16, help="Collections of notes that are asked, at most.")
 @click.option("--false-share", default=0.08, help="Most unanswerable questions that may pass.")
 @click.option("--threads", default=2, help="Threads of the processor.")
 def main(
@@ -100,6 +102,7 @@ def main(
     notes: Path,
     out: Path,
     per_group: int,
+    note_limit: int,
     false_share: float,
     threads: int,
 ) -> None:
@@ -107,7 +110,7 @@ def main(
     torch.set_num_threads(threads)
     rng = random.Random(0)
     squad = next((data / "squad").glob("*train*.json"))
-    tasks = [*article_tasks(squad, per_group, rng), *note_tasks(notes, rng)]
+    tasks = [*article_tasks(squad, per_group, rng), *note_tasks(notes, note_limit, rng)]
     out.mkdir(parents=True, exist_ok=True)
     path = out / "answers.jsonl"
     done = path.read_text().splitlines() if path.is_file() else []
