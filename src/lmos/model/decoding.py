@@ -5,7 +5,7 @@ Knows a step function and how to choose; knows neither text nor architectures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -49,11 +49,17 @@ class Chosen(NamedTuple):
     log_probabilities_V: Tensor
 
 
+Prefer = Callable[[Sequence[int], Tensor], int]
+"""Takes the tokens so far and the scores of the next, and chooses it."""
 NextScores = Callable[[Float[Tensor, "1 T D"], Any], tuple[Float[Tensor, " V"], Any]]
 
 
 def stream_tokens(
-    step: NextScores, embed: Callable[[int], Float[Tensor, "1 1 D"]], x_BTD: Tensor, choice: Choice
+    step: NextScores,
+    embed: Callable[[int], Float[Tensor, "1 1 D"]],
+    x_BTD: Tensor,
+    choice: Choice,
+    prefer: Prefer | None = None,
 ) -> Iterator[Chosen]:
     """Choose a token, feed it back, and so on.
 
@@ -63,18 +69,24 @@ def stream_tokens(
         embed: Makes the next item of a token.
         x_BTD: The prefix.
         choice: How to choose, and when to stop.
+        prefer: Chooses in the place of the temperature.
     """
+    ids: list[int] = []
     generator = torch.Generator().manual_seed(choice.seed)
     cache: Any = None
     for _ in range(choice.max_new_tokens):
         # Not around the yield: the caller's own gradients stay as they are.
         with torch.no_grad():
             logits_V, cache = step(x_BTD, cache)
-            token_id = _pick(logits_V, choice.temperature, generator)
+            if prefer is None:
+                token_id = _pick(logits_V, choice.temperature, generator)
+            else:
+                token_id = prefer(ids, logits_V)
             chosen = Chosen(token_id, logits_V.float().log_softmax(-1))
             x_BTD = embed(token_id)
         if token_id in choice.stop_ids:
             return
+        ids.append(token_id)
         yield chosen
 
 

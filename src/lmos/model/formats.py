@@ -54,6 +54,11 @@ class ReadPassage:
         line = " | ".join(" ".join(part.split()) for part in parts if part.strip())
         return f"[{line}]\n" if line else ""
 
+    @property
+    def words(self) -> str:
+        """Everything that the reader is told of it: label, columns and text."""
+        return f"{self.label}{self.columns or ''}\n{self.text}"
+
 
 def _day(seconds: float) -> str:
     try:

@@ -24,7 +24,7 @@ from lmos.model.attention import (
     masks_by_layer_type,
     record_attention,
 )
-from lmos.model.decoding import Choice, Chosen, stream_tokens
+from lmos.model.decoding import Choice, Chosen, Prefer, stream_tokens
 from lmos.model.pretrained import first_line, require_known_layers
 from lmos.model.rows import RowsCache, row_masks
 from lmos.model.selfcheck import check_model
@@ -317,6 +317,7 @@ class Transformer:
         stop_ids: Collection[int] = (),
         temperature: float = 0.0,
         seed: int = 0,
+        prefer: Prefer | None = None,
     ) -> Iterator[Chosen]:
         """Tokens that follow a prefix of embeddings, one at a time, with their probabilities.
 
@@ -326,13 +327,14 @@ class Transformer:
             stop_ids: Ids that end the generation; they are not yielded.
             temperature: 0 takes the likeliest token, larger values sample.
             seed: Of the sampling.
+            prefer: Chooses each token in the place of the temperature.
 
         Raises:
             ConfigError: An option is out of range, or the model has no room for so many tokens.
         """
         choice = Choice(max_new_tokens, frozenset(stop_ids), temperature, seed)
         self._require_room(x_TD, max_new_tokens)
-        return stream_tokens(self.step, self._embed_one, x_TD[None], choice)
+        return stream_tokens(self.step, self._embed_one, x_TD[None], choice, prefer)
 
     def _require_room(self, x_TD: Tensor, max_new_tokens: int) -> None:
         prompt_len, room = x_TD.shape[0], self.max_positions

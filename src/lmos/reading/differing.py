@@ -136,7 +136,8 @@ class Reader:
             *(token for piece in prompt.passage_ids([passage]) for token in piece),
             *prompt.tail_ids(self.question, self.turns),
         ]
-        stream = stream_answer(self.model, embed_ids(self.model, ids).float(), _MAX_TOKENS)
+        prompt_TD = embed_ids(self.model, ids).float()
+        stream = stream_answer(self.model, prompt_TD, _MAX_TOKENS, texts=[passage.words])
         return "".join(stream).strip(), stream
 
 

@@ -18,6 +18,7 @@ from lmos.model.decoding import Chosen
 from lmos.model.formats import Turn
 from lmos.model.prompts import UNKNOWN_ANSWER
 from lmos.nodes import Hit
+from lmos.reading.copying import CopiedWords
 from lmos.search.passages import passage_of
 from lmos.store import AbstractStore
 
@@ -101,6 +102,7 @@ def stream_answer(
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
+    texts: Sequence[str] = (),
 ) -> AnswerStream:
     """The answer, as it is generated.
 
@@ -110,13 +112,15 @@ def stream_answer(
         max_new_tokens: The answer has at most so many tokens.
         temperature: 0 is greedy and deterministic.
         seed: Of the sampling.
+        texts: What was read: without a temperature, words of the answer are rather spelt as there.
 
     Raises:
         ConfigError: Prompt and answer do not fit the model's positions.
     """
     stop_ids = model.format.stop_ids
+    copied = CopiedWords(model.decode, stop_ids, texts) if texts and not temperature else None
     return AnswerStream(
-        model, model.generate(prompt_TD, max_new_tokens, stop_ids, temperature, seed)
+        model, model.generate(prompt_TD, max_new_tokens, stop_ids, temperature, seed, copied)
     )
 
 
