@@ -150,7 +150,8 @@ def test_cores_are_divided_among_those_who_compute() -> None:
                 assert inside.wait(PATIENCE_SECONDS)
                 third = threads.submit(work)
                 wait_until(lambda: sum(map(len, turns._queues)) == 1)
-            # The third got the place that became free; the second still has its own.
+            # The third gets the place that became free; the second still has its own.
+            wait_until(lambda: not any(turns._queues))
             may_end.set()
             assert (second.result(), third.result()) == (1, 1)
         assert torch.get_num_threads() == 2
