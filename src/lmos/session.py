@@ -25,9 +25,9 @@ from lmos.model.released import DEFAULT_MODEL, MODELS_FOLDER, is_known, shipped_
 from lmos.nodes import PlaceMark, Source, Span
 from lmos.reading.answers import Answer
 from lmos.reading.citations import Citation, cite, read_passages
-from lmos.reading.differing import Reader
 from lmos.reading.generation import AnswerStream, prompt_embeddings, stream_answer
 from lmos.reading.needing import needs_store, speak
+from lmos.reading.rereading import Reader
 from lmos.search.absence import why_nothing
 from lmos.search.passages import passage_of
 from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever

@@ -17,7 +17,7 @@ from lmos.mcp.shapes import (
 )
 from lmos.nodes import Source, Span
 from lmos.reading.citations import Citation
-from lmos.reading.differing import Differing
+from lmos.reading.rereading import Differing
 from lmos.store import AbstractStore
 from lmos.tree.excerpts import read_excerpt
 

@@ -102,6 +102,20 @@ class AbstractFormat(abc.ABC):
     def answer_ids(self, answer: str) -> list[int]:
         """An answer as the reader says it, without what ends it."""
 
+    def prompt_ids(
+        self, question: str, passages: Sequence[ReadPassage], turns: Sequence[Turn] = ()
+    ) -> list[int]:
+        """Everything up to the answer.
+
+        Args:
+            question: As asked.
+            passages: In the order in which they are read.
+            turns: Questions that were asked before, and their answers.
+        """
+        pieces = self.passage_ids(passages)
+        read = [each for piece in pieces for each in piece]
+        return [*self.head_ids(question), *read, *self.tail_ids(question, turns)]
+
     def passage_cost(self, passage: ReadPassage) -> int:
         """A passage takes at most so many tokens, whatever stands beside it."""
         return sum(map(len, self.passage_ids([passage])))

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from lmos.model.confidence import Calibration, Evidence, confidence_of
 from lmos.model.formats import is_unknown
 from lmos.reading.citations import Citation, Passage, cite
-from lmos.reading.differing import Differing, Reader
 from lmos.reading.generation import AnswerStream
+from lmos.reading.rereading import Differing, Reader
 from lmos.search.retriever import Retrieval
 from lmos.text.content import rest_of_word
 from lmos.text.normal import readable

@@ -41,11 +41,7 @@ def is_sure_unknown(log_probability: float) -> bool:
 def unknown_log_probability(model: BaseModel, question: str, turns: Sequence[Turn] = ()) -> float:
     """How likely the reader says that it does not know when it is given no passage; natural log."""
     prompt = model.format
-    ids = [
-        *prompt.head_ids(question),
-        *(token for piece in prompt.passage_ids([]) for token in piece),
-        *prompt.tail_ids(question, turns),
-    ]
+    ids = prompt.prompt_ids(question, [], turns)
     num_unknown = len(prompt.answer_ids(UNKNOWN_ANSWER))
     tokens = model.generate(embed_ids(model, ids).float(), num_unknown, prompt.stop_ids)
     stream = AnswerStream(model, tokens)

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # it loads torch, and commands that list have no use for that
-    from lmos.reading.differing import Differing
+    from lmos.reading.rereading import Differing
 
 _WHEN = {True: "earlier", False: "later", None: "elsewhere"}
 _DIFFERING_LINE = re.compile(rf"\n+\(said (?:{'|'.join(_WHEN.values())}): [^\n]* – [^\n]*\)\Z")

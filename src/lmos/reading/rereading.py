@@ -130,12 +130,7 @@ class Reader:
 
     @torch.no_grad()
     def _read_alone(self, passage: ReadPassage) -> tuple[str, AnswerStream]:
-        prompt = self.model.format
-        ids = [
-            *prompt.head_ids(self.question),
-            *(token for piece in prompt.passage_ids([passage]) for token in piece),
-            *prompt.tail_ids(self.question, self.turns),
-        ]
+        ids = self.model.format.prompt_ids(self.question, [passage], self.turns)
         prompt_TD = embed_ids(self.model, ids).float()
         stream = stream_answer(self.model, prompt_TD, _MAX_TOKENS, texts=[passage.words])
         return "".join(stream).strip(), stream

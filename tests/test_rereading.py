@@ -16,7 +16,7 @@ from lmos.mcp.sessions import OpenSessions
 from lmos.mcp.tools import Tools
 from lmos.model.base import BaseModel
 from lmos.model.formats import ReadPassage
-from lmos.reading.differing import Reader
+from lmos.reading.rereading import Reader
 from lmos.reading.telling import without_differing
 from lmos.server.openai.shapes import Message
 from lmos.server.openai.talks import question_and_turns
