@@ -16,7 +16,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,17 +24,13 @@ from urllib.parse import quote
 import click
 import httpx
 import torch
-import uvicorn
 
 from benchmarks.report import markdown_table, save_json
+from benchmarks.serving import serving
 from lmos import load_model
 from lmos.model.base import BaseModel
 from lmos.model.released import DEFAULT_MODEL
-from lmos.server.app import make_app
 from lmos.server.keys import ANY_STORE, add_key
-from lmos.server.running import address_of, listen
-from lmos.server.serving import Serving
-from lmos.server.settings import ServerConfig
 from lmos.session import make_manifest
 from lmos.store.memory import MemoryStore
 from lmos.store.sqlite import SQLiteStore
@@ -111,24 +106,6 @@ def make_tenants(folder: Path, model: BaseModel, number: int, *, opens_all: bool
                 for name in tenant.sources:
                     store_file.put_source(name, patch, time=0)
     return tenants
-
-
-@contextmanager
-def serving(folder: Path, model: BaseModel) -> Iterator[tuple[str, Serving]]:
-    """A server of the folder with its keys, until the block ends; its address and its parts."""
-    config = ServerConfig(
-        folder, folder / "keys.json", load=lambda *_: model, default_model=model.name
-    )
-    app = make_app(config)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, ws="none"))
-    with listen("127.0.0.1", 0) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield address_of(listener), app.state.serving
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def attempts(tenants: Sequence[Tenant], dice: random.Random, number: int) -> Iterator[Attempt]:
@@ -364,7 +341,7 @@ def measure(
     tenants = make_tenants(folder, model, number, opens_all=opens_all)
     most_open = 0
     before = _peak_bytes()
-    with serving(folder, model) as (url, served):
+    with serving(folder, model, folder / "keys.json") as (url, served):
 
         def look() -> None:
             nonlocal most_open

@@ -28,6 +28,7 @@ from lmos.model.base import BaseModel
 from lmos.model.released import DEFAULT_MODEL
 from lmos.server.app import make_app
 from lmos.server.running import address_of, listen
+from lmos.server.serving import Serving
 from lmos.server.settings import ServerConfig
 
 _STORE = "bench"
@@ -37,19 +38,23 @@ _START_SECONDS = 0.02
 
 
 @contextmanager
-def serving(folder: Path, model: BaseModel) -> Iterator[str]:
-    """The address of a server of the stores in a folder, until the block ends."""
-    config = ServerConfig(folder, load=lambda *_: model, default_model=model.name)
+def serving(
+    folder: Path, model: BaseModel, keys: Path | None = None
+) -> Iterator[tuple[str, Serving]]:
+    """A server of the stores in a folder, until the block ends; its address and its parts."""
+    config = ServerConfig(folder, keys, load=lambda *_: model, default_model=model.name)
     app = make_app(config)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, ws="none"))
     with listen("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
-        while not server.started:
-            time.sleep(_START_SECONDS)
-        yield address_of(listener)
-        server.should_exit = True
-        thread.join()
+        try:
+            while not server.started:
+                time.sleep(_START_SECONDS)
+            yield address_of(listener), app.state.serving
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 def ask_all(url: str, questions: list[str], num_clients: int) -> dict[str, Any]:
@@ -162,7 +167,7 @@ def serving_benchmark(
         folder = Path(name)
         with Session.create(folder / f"{_STORE}.lmos", loaded) as session:
             session.add("book", text)
-        with serving(folder, loaded) as url:
+        with serving(folder, loaded) as (url, _):
             cells = [ask_all(url, asked, count) for count in counts]
             if not is_brief:
                 with Session.open(folder / f"{_STORE}.lmos", loaded, read_only=True) as session:
