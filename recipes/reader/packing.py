@@ -6,11 +6,10 @@ knows no model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from lmos.model.formats import PromptFormat
 from recipes.reader.samples import Sample
@@ -79,21 +78,3 @@ def _grouped(rows: list[Row], max_tokens: int) -> list[list[Row]]:
             groups.append([row])
     order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(len(rows[0])))
     return [groups[number] for number in order.tolist()]
-
-
-def tensors(rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """`(ids_BT, mask_BTT, places_BT, is_said_BT)`; a token sees the context and its question."""
-    longest = max(map(len, rows))
-    ids_BT = torch.zeros(len(rows), longest, dtype=torch.long)
-    branch_BT = torch.full((len(rows), longest), -1)
-    places_BT = torch.zeros(len(rows), longest, dtype=torch.long)
-    is_said_BT = torch.zeros(len(rows), longest, dtype=torch.bool)
-    for number, row in enumerate(rows):
-        ids_BT[number, : len(row)] = torch.tensor(row.ids)
-        branch_BT[number, : len(row)] = torch.tensor(row.branch)
-        places_BT[number, : len(row)] = torch.tensor(row.places)
-        is_said_BT[number, : len(row)] = torch.tensor(row.is_said)
-    is_same_BTT = branch_BT[:, :, None] == branch_BT[:, None, :]
-    is_context_B1T = (branch_BT == 0)[:, None, :]
-    causal_TT = torch.ones(longest, longest, dtype=torch.bool).tril()
-    return ids_BT, (is_same_BTT | is_context_B1T) & causal_TT, places_BT, is_said_BT

@@ -300,14 +300,20 @@ class Stories:
 
 
 class Babi:
-    """bAbI's training stories: tasks that ask where, what, who, yes or no, how many."""
+    """bAbI's training stories: tasks that ask where, what, who, yes or no, how many.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: With `en` and `en-10k`.
+        tasks: Names of those to read; all by default.
+    """
+
+    def __init__(self, folder: Path, tasks: Sequence[str] = ()) -> None:
         self._stories: list[tuple[tuple[str, ...], list[Asked]]] = []
         for path in sorted(folder.glob("en-10k/*_train.txt")) + sorted(
             folder.glob("en/qa3_*_train.txt")
         ):
-            self._stories += _read_babi(path)
+            if not tasks or path.name.partition("_")[0] in tasks:
+                self._stories += _read_babi(path)
 
     def draw(self, rng: random.Random) -> Sample | None:
         """Draw a sample; `None` if it came out empty."""

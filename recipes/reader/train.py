@@ -24,30 +24,34 @@ from lmos.training.questions import read_fairytaleqa, read_squad
 from lmos.training.words import WordBank
 from recipes.reader.changes import Changes
 from recipes.reader.dated import Dated
-from recipes.reader.packing import Row, batches, pack, tensors
+from recipes.reader.forward import ReaderPass, answer_losses
+from recipes.reader.packing import Row, batches, pack
 from recipes.reader.samples import with_turns
+from recipes.reader.scattered import Scattered, read_prose
 from recipes.reader.sources import Babi, Draw, Facts, Notes, Passages, Stories, read_notes
 from recipes.reader.tables import Tables
 from recipes.reader.told import FOLDER, Told
 from recipes.reader.values import Values
 
 SHARES = {
-    "squad": 0.32,
+    "squad": 0.36,
     "fairytale": 0.04,
-    "notes": 0.29,
+    "notes": 0.22,
     "facts": 0.01,
     "values": 0.01,
-    "stories": 0.05,
+    "stories": 0.02,
     "babi": 0.03,
+    "scattered": 0.09,
     "changes": 0.08,
     "tables": 0.06,
     "dated": 0.03,
-    "negations": 0.04,
+    "negations": 0.05,
     "told": 0.02,
     "tongues": 0.02,
 }
 TURN_SHARE = 0.08
 MAX_LEN = 640
+BABI_TASKS = ("qa1", "qa2", "qa4", "qa5")
 
 
 def make_format(tokenizer: Any) -> PromptFormat:
@@ -98,8 +102,11 @@ def sources(data: Path, notes: Path, *, held_out: bool) -> dict[str, Draw]:
     }
     if rows := read_notes(notes, held_out=held_out):
         found["notes"] = Notes(rows).draw
+    inside = [(Stories(words).draw, 0.4), (Facts(words).draw, 0.35)]
     if not held_out:
         found["babi"] = Babi(data / "babi").draw
+        inside.append((Babi(data / "babi", BABI_TASKS).draw, 0.25))
+    found["scattered"] = Scattered(inside, read_prose(data / "novels", held_out=held_out)).draw
     return found
 
 
@@ -129,34 +136,13 @@ def iter_rows(
             yield row
 
 
-def answer_losses(model: Any, rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Of every token that is said: its loss, whether it is the likeliest, its question's number."""
-    ids_BT, mask_BTT, places_BT, is_said_BT = tensors(rows)
-    dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else torch.float32
-    mask_B1TT = torch.zeros(mask_BTT.shape, dtype=dtype).masked_fill_(~mask_BTT, -1e9)[:, None]
-    hidden_BTD = (
-        model.get_base_model()
-        .model(input_ids=ids_BT, attention_mask=mask_B1TT, position_ids=places_BT, use_cache=False)
-        .last_hidden_state
-    )
-    told_BT = is_said_BT[:, 1:]
-    logits_NV = model.get_base_model().lm_head(hidden_BTD[:, :-1][told_BT]).float()
-    wanted_N = ids_BT[:, 1:][told_BT]
-    losses_N = torch.nn.functional.cross_entropy(logits_NV, wanted_N, reduction="none")
-    longest = ids_BT.shape[1]
-    branch_BT = torch.full((len(rows), longest), 0)
-    for number, row in enumerate(rows):
-        branch_BT[number, : len(row)] = torch.tensor(row.branch) + number * 1000
-    return losses_N, logits_NV.argmax(-1) == wanted_N, branch_BT[:, 1:][told_BT]
-
-
 @torch.no_grad()
-def evaluate(model: Any, rows: list[Row], max_tokens: int) -> dict[str, Any]:
+def evaluate(run: ReaderPass, rows: list[Row], max_tokens: int) -> dict[str, Any]:
     """Loss, and share of answers of which every token is the likeliest, by kind."""
     right: dict[str, list[float]] = defaultdict(list)
     losses: list[float] = []
     for batch in batches(rows, max_tokens, pool=len(rows)):
-        losses_N, is_best_N, numbers_N = answer_losses(model, batch)
+        losses_N, is_best_N, numbers_N = answer_losses(run, batch)
         losses += losses_N.tolist()
         for number in numbers_N.unique().tolist():
             kind = batch[number // 1000].kind
@@ -169,7 +155,9 @@ def evaluate(model: Any, rows: list[Row], max_tokens: int) -> dict[str, Any]:
 
 @click.command()
 @click.option("--base", type=Path, required=True, help="Folder of the converted base model.")
-@click.option("--data", type=Path, required=True, help="Folder with squad, fairytaleqa and babi.")
+@click.option(
+    "--data", type=Path, required=True, help="Folder with squad, fairytaleqa, babi and novels."
+)
 @click.option("--notes", type=Path, required=True, help="Folder of notes written by hand.")
 @click.option("--out", type=Path, required=True, help="Receives checkpoints and the log.")
 @click.option("--start", type=Path, help="Adapter to begin from, in place of a new one.")
@@ -178,7 +166,7 @@ def evaluate(model: Any, rows: list[Row], max_tokens: int) -> dict[str, Any]:
 @click.option("--rank", default=16, help="Of the low-rank weights.")
 @click.option("--batch-tokens", default=1280, help="Tokens of a step, padding included.")
 @click.option("--threads", default=2, help="Threads of the processor.")
-@click.option("--autocast", is_flag=True, help="Multiply in bfloat16, where the machine has it.")
+@click.option("--bfloat16", is_flag=True, help="Multiply in bfloat16, where the machine has it.")
 @click.option("--seed", default=0, help="Of everything.")
 @click.option("--save-minutes", default=8.0, help="Minutes between checkpoints.")
 @click.option("--evaluate-minutes", default=24.0, help="Minutes between evaluations.")
@@ -193,7 +181,7 @@ def main(
     rank: int,
     batch_tokens: int,
     threads: int,
-    autocast: bool,
+    bfloat16: bool,
     seed: int,
     save_minutes: float,
     evaluate_minutes: float,
@@ -214,6 +202,7 @@ def main(
     else:
         begun = out / "adapter" if state is not None else start
         model = PeftModel.from_pretrained(module, begun, is_trainable=True)
+    run = ReaderPass(model, torch.bfloat16 if bfloat16 else torch.float32)
     weights = [each for each in model.parameters() if each.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
     step, spent, tokens, asked = 0, 0.0, 0, 0
@@ -268,8 +257,7 @@ def main(
         lift = min(1.0, (step + 1) / 30)
         for group in optimizer.param_groups:
             group["lr"] = rate * lift * max(0.02, 1 - progress)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-            losses_N, is_best_N, numbers_N = answer_losses(model, batch)
+        losses_N, is_best_N, numbers_N = answer_losses(run, batch)
         loss = losses_N.mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -294,11 +282,10 @@ def main(
             save()
             saved = time.monotonic()
         if now - evaluated > evaluate_minutes * 60:
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-                note(**{k: round(v, 4) for k, v in evaluate(model, dev, batch_tokens).items()})
+            note(**{k: round(v, 4) for k, v in evaluate(run, dev, batch_tokens).items()})
             evaluated = clock = time.monotonic()
     save()
-    note(**{k: round(v, 4) for k, v in evaluate(model, dev, batch_tokens).items()})
+    note(**{k: round(v, 4) for k, v in evaluate(run, dev, batch_tokens).items()})
 
 
 if __name__ == "__main__":
