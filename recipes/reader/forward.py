@@ -128,12 +128,12 @@ class _Attention(torch.autograd.Function):
 class _Linear:
     """Linear layers that read the same input, as one."""
 
-    def __init__(self, modules: Sequence[Any], dtype: torch.dtype) -> None:
-        self._weight_OD = torch.cat([each.base_layer.weight for each in modules]).to(dtype)
-        self._modules = modules
+    def __init__(self, modules: Sequence[Any], dtype: torch.dtype, adapter: str) -> None:
+        self._weight_OD = torch.cat([each.base_layer.weight.detach() for each in modules]).to(dtype)
+        self._modules, self._adapter = modules, adapter
 
     def __call__(self, x_ND: Tensor) -> Tensor:
-        name = "default"
+        name = self._adapter
         a_RD = torch.cat([each.lora_A[name].weight for each in self._modules])
         b_OR: Tensor = torch.block_diag(  # type: ignore[no-untyped-call]
             *(each.lora_B[name].weight * each.scaling[name] for each in self._modules)
@@ -165,10 +165,18 @@ class ReaderPass:
     Args:
         model: From peft; every linear layer of its blocks has low-rank weights.
         dtype: Of the products.
+        adapter: Name of the low-rank weights.
         is_compiled: Fuse what lies between products, which needs a C++ compiler.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype, *, is_compiled: bool = True) -> None:
+    def __init__(
+        self,
+        model: Any,
+        dtype: torch.dtype,
+        *,
+        adapter: str = "default",
+        is_compiled: bool = True,
+    ) -> None:
         base = model.get_base_model()
         config = base.config
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
@@ -180,11 +188,13 @@ class ReaderPass:
         self._layers = [
             (
                 layer.input_layernorm.weight.detach().to(dtype),
-                _Linear([getattr(layer.self_attn, f"{name}_proj") for name in "qkv"], dtype),
-                _Linear([layer.self_attn.o_proj], dtype),
+                _Linear(
+                    [getattr(layer.self_attn, f"{name}_proj") for name in "qkv"], dtype, adapter
+                ),
+                _Linear([layer.self_attn.o_proj], dtype, adapter),
                 layer.post_attention_layernorm.weight.detach().to(dtype),
-                _Linear([layer.mlp.gate_proj, layer.mlp.up_proj], dtype),
-                _Linear([layer.mlp.down_proj], dtype),
+                _Linear([layer.mlp.gate_proj, layer.mlp.up_proj], dtype, adapter),
+                _Linear([layer.mlp.down_proj], dtype, adapter),
             )
             for layer in base.model.layers
         ]
@@ -195,9 +205,23 @@ class ReaderPass:
         )
         self._norm, self._turn, self._gated = fuse(_norm), fuse(_turn), fuse(_gated)
 
-    def hidden(self, flat: Flat) -> Tensor:
-        """Last states, after the last norm, `(N, D)`."""
-        x_ND = self._embed_VD[flat.ids_N].float()
+    def flatten(self, rows: Sequence[Row]) -> Flat:
+        """Rows as this pass reads them."""
+        return flatten(rows, self.repeat, self.dtype)
+
+    def embed(self, ids_N: Tensor) -> Tensor:
+        """What the model takes for tokens, `(N, D)`, float32."""
+        x_ND: Tensor = self._embed_VD[ids_N]
+        return x_ND.float()
+
+    def hidden(self, flat: Flat, x_ND: Tensor | None = None) -> Tensor:
+        """Last states, after the last norm, `(N, D)`.
+
+        Args:
+            flat: The rows.
+            x_ND: Inputs in the place of their tokens' embeddings.
+        """
+        x_ND = self.embed(flat.ids_N) if x_ND is None else x_ND
         cos_1NE, sin_1NE = self._rotary(x_ND, flat.places_N[None])
         cos_NE, sin_NE = cos_1NE[0], sin_1NE[0]
         scale = cos_NE.shape[1] ** -0.5
@@ -236,7 +260,7 @@ class ReaderPass:
 
 def answer_losses(run: ReaderPass, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
     """Of every token that is said: its loss, whether it is the likeliest, its question's number."""
-    flat = flatten(rows, run.repeat, run.dtype)
+    flat = run.flatten(rows)
     (told_M,) = flat.said_N.nonzero(as_tuple=True)
     logits_MV = run.logits(run.hidden(flat)[told_M - 1])
     wanted_M = flat.ids_N[told_M]

@@ -1,0 +1,274 @@
+"""Teach the reader to read embeddings: `python -m recipes.embeddings.train --help` says how.
+
+The reader that ships reads a passage as text, and is not changed. A copy of it learns to say the
+same from embeddings of that passage, one for every few tokens: cross-entropy of the answers, and
+the divergence from what the reader says of the text. Questions of SQuAD, and sentences to go on
+with, which is a reconstruction. Resumable: run the same command again.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from lmos.training.questions import read_squad
+from recipes.embeddings.slots import Slots, shorten
+from recipes.reader.forward import Flat, ReaderPass, flatten
+from recipes.reader.packing import Row, batches, pack
+from recipes.reader.samples import Asked, Sample
+from recipes.reader.sources import Passages
+from recipes.reader.train import make_format
+
+MAX_LEN = 400
+_GO_ON = 'How does the sentence go on that begins with "{}"?'
+_GIVEN, _MORE = 4, 16
+
+
+def with_reconstruction(rng: random.Random, sample: Sample, share: float) -> Sample:
+    """A sample that also asks how some sentences go on."""
+    asked = list(sample.asked)
+    for passage in sample.passages:
+        words = passage.text.split(" ")
+        if len(words) > 2 * _GIVEN and rng.random() < share:
+            begin, rest = " ".join(words[:_GIVEN]), " ".join(words[_GIVEN : _GIVEN + _MORE])
+            asked.append(Asked(_GO_ON.format(begin), rest))
+    return replace(sample, asked=tuple(asked))
+
+
+def iter_rows(
+    draw: Callable[[random.Random], Sample | None],
+    to_row: Callable[[Sample], Row | None],
+    rng: random.Random,
+    share: float,
+) -> Iterator[Row]:
+    """Rows for ever."""
+    while True:
+        sample = draw(rng)
+        row = None if sample is None else to_row(with_reconstruction(rng, sample, share))
+        if row is not None:
+            yield row
+
+
+def logits_of_answers(run: ReaderPass, flat: Flat, x_ND: Tensor) -> Tensor:
+    """Of every token that is said, what the pass expects there."""
+    (told_M,) = flat.said_N.nonzero(as_tuple=True)
+    return run.logits(run.hidden(flat, x_ND)[told_M - 1])
+
+
+class Pair:
+    """The reader of text, and the reader of embeddings that learns from it."""
+
+    def __init__(self, model: Any, slots: Slots, head: int, dtype: torch.dtype) -> None:
+        self._text = ReaderPass(model, dtype, adapter="text")
+        self._short = ReaderPass(model, dtype, adapter="embeddings")
+        self._slots, self._head = slots, head
+
+    @torch.no_grad()
+    def read_text(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of the answers, and all inputs and last states."""
+        flat = self._text.flatten(rows)
+        x_ND = self._text.embed(flat.ids_N)
+        states_ND = self._text.hidden(flat, x_ND)
+        (told_M,) = flat.said_N.nonzero(as_tuple=True)
+        return self._text.logits(states_ND[told_M - 1]), x_ND, states_ND.float()
+
+    def read_short(
+        self, rows: Sequence[Row], x_ND: Tensor, states_ND: Tensor, control: str = ""
+    ) -> Tensor:
+        """Logits of the answers, read from embeddings.
+
+        Args:
+            rows: Long ones.
+            x_ND: Their inputs.
+            states_ND: Their last states.
+            control: "empty" leaves the embeddings out, "shuffled" takes those of another row.
+        """
+        shorts = [shorten(row, self._head, self._slots.ratio) for row in rows]
+        made, start = [], 0
+        for row, short in zip(rows, shorts, strict=True):
+            there = slice(start + short.text.start, start + short.text.stop)
+            made.append(self._slots(x_ND[there], states_ND[there]))
+            start += len(row)
+        if control == "empty":
+            made = [each_SD * 0 for each_SD in made]
+        if control == "shuffled":
+            made = [_resized(made[number - 1], len(each)) for number, each in enumerate(made)]
+        flat = self._short.flatten([short.row for short in shorts])
+        short_ND = self._short.embed(flat.ids_N)
+        start = 0
+        parts = []
+        for short, made_SD in zip(shorts, made, strict=True):
+            row_TD = short_ND[start : start + len(short.row)]
+            parts += [row_TD[: short.slots.start], made_SD, row_TD[short.slots.stop :]]
+            start += len(short.row)
+        return logits_of_answers(self._short, flat, torch.cat(parts))
+
+
+def _resized(x_SD: Tensor, length: int) -> Tensor:
+    return x_SD.repeat(-(-length // len(x_SD)), 1)[:length]
+
+
+@torch.no_grad()
+def evaluate(pair: Pair, rows: Sequence[Row], max_tokens: int) -> dict[str, float]:
+    """Share of answers of which every token is the likeliest: from text, embeddings, controls."""
+    right: dict[str, list[bool]] = {}
+    for batch in batches(rows, max_tokens, pool=len(rows)):
+        logits_MV, x_ND, states_ND = pair.read_text(batch)
+        wanted_M, numbers_M = _wanted(batch)
+        found = {"text": logits_MV}
+        for control in ("", "empty", "shuffled"):
+            if control != "shuffled" or len(batch) > 1:
+                found[control or "embeddings"] = pair.read_short(batch, x_ND, states_ND, control)
+        for name, each_MV in found.items():
+            is_best_M = each_MV.argmax(-1) == wanted_M
+            right.setdefault(name, []).extend(
+                bool(is_best_M[numbers_M == number].all()) for number in numbers_M.unique()
+            )
+    return {f"exact_{name}": round(sum(each) / len(each), 4) for name, each in right.items()}
+
+
+def _wanted(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+    flat = flatten(rows, 1, torch.float32)
+    return flat.ids_N[flat.said_N], flat.numbers_N[flat.said_N]
+
+
+@click.command()
+@click.option("--base", type=Path, required=True, help="Folder of the converted base model.")
+@click.option("--reader", type=Path, required=True, help="Folder of the reader that ships.")
+@click.option("--squad", type=Path, required=True, help="SQuAD's training file.")
+@click.option("--out", type=Path, required=True, help="Receives checkpoints and the log.")
+@click.option("--ratio", default=4, help="Tokens to an embedding.")
+@click.option("--hours", default=2.0, help="Hours of training in all.")
+@click.option("--rate", default=3e-4, help="Highest learning rate.")
+@click.option("--reconstruct", default=0.15, help="Share of the sentences to go on with.")
+@click.option("--batch-tokens", default=2048, help="Tokens of a step, as text.")
+@click.option("--threads", default=2, help="Threads of the processor.")
+@click.option("--bfloat16", is_flag=True, help="Multiply in bfloat16, where the machine has it.")
+@click.option("--device", default="cpu", help="Where to train.")
+@click.option("--seed", default=0, help="Of everything.")
+@click.option("--save-minutes", default=8.0, help="Minutes between checkpoints.")
+@click.option("--evaluate-minutes", default=24.0, help="Minutes between evaluations.")
+def main(
+    base: Path,
+    reader: Path,
+    squad: Path,
+    out: Path,
+    ratio: int,
+    hours: float,
+    rate: float,
+    reconstruct: float,
+    batch_tokens: int,
+    threads: int,
+    bfloat16: bool,
+    device: str,
+    seed: int,
+    save_minutes: float,
+    evaluate_minutes: float,
+) -> None:
+    """Teach a copy of the reader to read embeddings."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    out.mkdir(parents=True, exist_ok=True)
+    state_path = out / "state.pt"
+    state = torch.load(state_path, weights_only=False) if state_path.is_file() else None
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    module: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).to(device)
+    model: Any = PeftModel.from_pretrained(module, reader, adapter_name="text")
+    begun = out / "embeddings" if state is not None else reader
+    model.load_adapter(begun, "embeddings", is_trainable=True)
+    slots = Slots(module.config.hidden_size, ratio).to(device)
+    if state is not None:
+        slots.load_state_dict(state["slots"])
+    learned = [x for name, x in model.named_parameters() if ".embeddings." in name]
+    for each in learned:
+        each.requires_grad_(True)
+    learned += list(slots.parameters())
+    optimizer = torch.optim.AdamW(learned, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
+    step, spent, tokens, asked = 0, 0.0, 0, 0
+    if state is not None:
+        optimizer.load_state_dict(state["optimizer"])
+        step, spent, tokens, asked = (state[k] for k in ("step", "spent", "tokens", "asked"))
+
+    prompt, stop_id = make_format(tokenizer), int(tokenizer.eos_token_id)
+    pair = Pair(model, slots, len(prompt.head_ids()), torch.bfloat16 if bfloat16 else torch.float32)
+
+    def to_row(sample: Sample) -> Row | None:
+        return pack(sample, prompt, stop_id, MAX_LEN)
+
+    found = list(read_squad(squad, held_out=False))
+    titles = list(dict.fromkeys(each.title for each in found))
+    kept = set(titles[:-20])
+    train = Passages([e for e in found if e.title in kept], "squad", is_extractive=True)
+    rest = Passages([e for e in found if e.title not in kept], "squad", is_extractive=True)
+    dev_rng = random.Random(1)
+    dev_rows = iter_rows(rest.draw, to_row, dev_rng, 0.0)
+    dev = [next(dev_rows) for _ in range(48)]
+    rows = iter_rows(train.draw, to_row, random.Random(f"{seed} {step}"), reconstruct)
+
+    def note(**values: Any) -> None:
+        line = json.dumps({"step": step, "hours": round(spent / 3600, 3), **values})
+        with (out / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        print(line, flush=True)
+
+    def save() -> None:
+        model.save_pretrained(out, selected_adapters=["embeddings"])
+        counts = {"step": step, "spent": spent, "tokens": tokens, "asked": asked}
+        part = out / "state.part"
+        weights = {"slots": slots.state_dict(), "optimizer": optimizer.state_dict()}
+        torch.save({**weights, **counts}, part)
+        part.replace(state_path)
+
+    note(**evaluate(pair, dev, batch_tokens))
+    saved = evaluated = clock = began = time.monotonic()
+    tokens_then, mean_loss = tokens, 0.0
+    for batch in batches(rows, batch_tokens):
+        progress = spent / (hours * 3600)
+        if progress >= 1:
+            break
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, (step + 1) / 30) * max(0.02, 1 - progress)
+        wanted_M, numbers_M = _wanted(batch)
+        text_MV, x_ND, states_ND = pair.read_text(batch)
+        short_MV = pair.read_short(batch, x_ND, states_ND)
+        entropy = torch.nn.functional.cross_entropy(short_MV, wanted_M.to(short_MV.device))
+        divergence = torch.nn.functional.kl_div(
+            short_MV.log_softmax(-1), text_MV.log_softmax(-1), reduction="none", log_target=True
+        ).sum(-1)
+        loss = entropy + divergence.mean()
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+        tokens += sum(map(len, batch))
+        asked += len(numbers_M.unique())
+        now = time.monotonic()
+        spent, clock = spent + now - clock, now
+        mean_loss = loss.item() if mean_loss == 0 else 0.97 * mean_loss + 0.03 * loss.item()
+        if step % 10 == 0:
+            speed = round((tokens - tokens_then) / (now - began))
+            note(loss=round(mean_loss, 4), asked=asked, tokens=tokens, speed=speed)
+        if now - saved > save_minutes * 60:
+            save()
+            saved = time.monotonic()
+        if now - evaluated > evaluate_minutes * 60:
+            note(**evaluate(pair, dev, batch_tokens))
+            evaluated = clock = time.monotonic()
+    save()
+    note(**evaluate(pair, dev, batch_tokens))
+
+
+if __name__ == "__main__":
+    main()
