@@ -182,7 +182,7 @@ def test_keys_of_a_narrow_model_keep_likeness(untrained: BaseModel) -> None:
     assert heads.config.key_width == untrained.embedding_width
     generator = torch.Generator().manual_seed(0)
     x_ND = torch.randn(9, untrained.embedding_width, generator=generator)
-    y_ND = x_ND - untrained.mean_embedding_D
+    y_ND = x_ND - untrained.mean_embedding
     with torch.no_grad():
         torch.testing.assert_close(heads.question(x_ND) @ heads.question(x_ND).T, y_ND @ y_ND.T)
 

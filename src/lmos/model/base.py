@@ -52,7 +52,6 @@ class BaseModel(Transformer):
     """A causal LM with its tokenizer and adapter.
 
     Attributes:
-        adapter: Learned inputs and weights.
         is_trained: Whether the adapter was trained; set it after training, before saving.
         adapter_folder: Where the adapter is, if not in the folder that names the model.
         calibration: What turns evidence into the confidence of an answer, if it was fitted. It is
@@ -83,11 +82,24 @@ class BaseModel(Transformer):
         self._reader: LowRank | None = None
         self._format: AbstractFormat | None = None
         self._hash: tuple[object, str] | None = None
-        self.adapter: Adapter
-        self.is_trained: bool
-        self.calibration: Calibration | None
-        self.adapter_folder: str | None
-        self.new_heads()
+        self._adapter: Adapter | None = None
+        self.is_trained = False
+        self.calibration: Calibration | None = None
+        self.adapter_folder: str | None = None
+
+    @property
+    def adapter(self) -> Adapter:
+        """Learned inputs and weights; made when it is first asked for, if none was loaded."""
+        if self._adapter is None:
+            is_trained = self.is_trained
+            self.new_heads()
+            self.is_trained = is_trained
+        assert self._adapter is not None
+        return self._adapter
+
+    @adapter.setter
+    def adapter(self, adapter: Adapter) -> None:
+        self._adapter = adapter
 
     @classmethod
     def from_pretrained(
@@ -370,7 +382,7 @@ class BaseModel(Transformer):
         shape = HeadsConfig(self.vocab_size, width, min(HeadsConfig.key_width, width))
         self.new_adapter(num_retrieval_tokens=1, depth=depth, heads=shape)
         assert self.adapter.heads is not None
-        self.adapter.heads.weigh_rare_tokens(self.mean_embedding_D)
+        self.adapter.heads.weigh_rare_tokens(self.mean_embedding)
 
     def with_attention_keys(self) -> BaseModel:
         """The same model with a fresh adapter without heads: nodes have plain attention keys.

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -64,8 +65,6 @@ class Transformer:
         num_heads: H, query heads.
         num_kv_heads: G, key heads.
         head_width: Numbers in the key of one head.
-        embedding_scale: Root mean square over all entries of all token embeddings.
-        mean_embedding_D: Their mean, in float32 on the CPU.
     """
 
     def __init__(self, module: Any, name: str) -> None:
@@ -86,7 +85,6 @@ class Transformer:
         self.num_kv_heads = int(state.keys_BGTd.shape[1])
         self.head_width = int(state.keys_BGTd.shape[3])
         self._guarded(lambda: check_model(self))
-        self.embedding_scale, self.mean_embedding_D = self._measure_embeddings()
 
     @property
     def device(self) -> torch.device:
@@ -99,6 +97,16 @@ class Transformer:
         """Of its weights."""
         dtype: torch.dtype = self.module.dtype
         return dtype
+
+    @property
+    def embedding_scale(self) -> float:
+        """Root mean square over all entries of all token embeddings."""
+        return self._embedding_measures[0]
+
+    @property
+    def mean_embedding(self) -> Float[Tensor, " D"]:
+        """Mean of all token embeddings, in float32 on the CPU."""
+        return self._embedding_measures[1]
 
     @property
     def embedding_width(self) -> int:
@@ -384,15 +392,16 @@ class Transformer:
             raise ModelError("its layers differ in heads or head width; expected all alike")
         return recorder.states[0]
 
-    @torch.no_grad()
-    def _measure_embeddings(self) -> tuple[float, Float[Tensor, " D"]]:
+    @cached_property
+    def _embedding_measures(self) -> tuple[float, Float[Tensor, " D"]]:
         """Root mean square over all entries of all token embeddings, and their mean."""
         vocabulary = torch.arange(len(self.module.get_input_embeddings().weight))
         sums, squares = [], []
-        for ids in torch.split(vocabulary, 8192):
-            x_ND = self.embed(ids[None].to(self.device))[0].double()
-            sums.append(x_ND.sum(0))
-            squares.append(x_ND.square().mean(-1))
+        with torch.no_grad():
+            for ids in torch.split(vocabulary, 8192):
+                x_ND = self.embed(ids[None].to(self.device))[0].double()
+                sums.append(x_ND.sum(0))
+                squares.append(x_ND.square().mean(-1))
         mean_D = torch.stack(sums).sum(0) / len(vocabulary)
         return float(torch.cat(squares).mean().sqrt()), mean_D.float().cpu()
 
