@@ -271,6 +271,15 @@ def test_texts_are_opened_until_their_weights_reach_the_mass(
     assert len(texts) < len(hits)
 
 
+def test_a_mass_of_one_opens_the_others_however_far_the_best_leads(
+    tiny_llama: BaseModel, store: AbstractStore
+) -> None:
+    config = RetrievalConfig(max_texts=3, max_embeddings=0, text_mass=1.0, budget=ALL, margin=0)
+    ranked = zip(store.level_ids(1), (90.0, 9.0, 8.0, 7.0), strict=False)
+    hits = Retriever(tiny_llama, config).open(store, ranked)
+    assert sorted(hit.score for hit in hits) == [8.0, 9.0, 90.0]
+
+
 @SCORER
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
 def test_hits_come_in_time_order_and_their_weights_sum_to_one(

@@ -193,12 +193,14 @@ class Retriever:
     def _hits(self, store: AbstractStore, candidates: Sequence[_Candidate]) -> tuple[Hit, ...]:
         """Fit what was kept into the budget, best first, then put it in time order."""
         weights_N = torch.tensor([-found.minus_score for found in candidates]).softmax(0)
-        is_enough = (weights_N.cumsum(0) - weights_N >= self._config.text_mass).tolist()
+        # One may have all of the weight but for rounding: a mass of 1 still asks for the others.
+        is_partial = self._config.text_mass < 1
+        is_enough = (weights_N.cumsum(0) - weights_N >= self._config.text_mass) & is_partial
         budget = self._config.budget
         chosen: list[_Chosen] = []
         num_texts = num_embeddings = 0
         for (candidate, node), is_rest in zip(
-            _iter_nodes(store, candidates), is_enough, strict=False
+            _iter_nodes(store, candidates), is_enough.tolist(), strict=False
         ):
             source = store.source_by_id(node.id.source_id)
             is_text = self._config.level == 0 and num_texts < self._config.max_texts and not is_rest
