@@ -32,6 +32,7 @@ from lmos.model.fingerprint import hash_tensors
 from lmos.model.formats import AbstractFormat, PromptFormat
 from lmos.model.heads import HeadsConfig
 from lmos.model.lowrank import LowRank
+from lmos.model.openings import Opening, begins_with
 from lmos.model.pretrained import LORA_CONFIG_FILE, base_of_adapter, first_line, require_model_files
 from lmos.model.released import lasting_name, resolve_model
 from lmos.model.tokens import TextTokenizer, Tokens
@@ -81,6 +82,7 @@ class BaseModel(Transformer):
         self._lora: Any = None
         self._reader: LowRank | None = None
         self._format: AbstractFormat | None = None
+        self._opening: Opening | None = None
         self._hash: tuple[object, str] | None = None
         self._adapter: Adapter | None = None
         self.is_trained = False
@@ -448,6 +450,22 @@ class BaseModel(Transformer):
         reader = getattr(self, "_reader", None)
         with nullcontext() if reader is None else reader.on():
             return super().step(x_BTD, cache)
+
+    def _begin(self, x_TD: Float[Tensor, "T D"]) -> tuple[Any, Float[Tensor, "U D"]]:
+        """See `Transformer._begin`: the first words of the format, which all prompts share."""
+        if self._lora is not None:
+            return None, x_TD
+        ids = tuple(self.format.head_ids(""))
+        x_KD = self.embed(torch.tensor(ids, dtype=torch.long, device=self.device))
+        if not begins_with(x_TD, x_KD):
+            return None, x_TD
+        key = (ids, None if self._reader is None else self._reader.hash, self.device)
+        if self._opening is None or not self._opening.is_of(key, self.module):
+            with torch.no_grad():
+                _, cache = self.step(x_KD[None], None)
+            self._opening = Opening(key, self.module, cache)
+        begun = self._opening.begin()
+        return (None, x_TD) if begun is None else (begun, x_TD[len(ids) :])
 
     def speak(
         self, x_TD: Float[Tensor, "T D"], max_new_tokens: int, temperature: float, seed: int

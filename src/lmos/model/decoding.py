@@ -60,6 +60,7 @@ def stream_tokens(
     x_BTD: Tensor,
     choice: Choice,
     prefer: Prefer | None = None,
+    cache: Any = None,
 ) -> Iterator[Chosen]:
     """Choose a token, feed it back, and so on.
 
@@ -70,10 +71,10 @@ def stream_tokens(
         x_BTD: The prefix.
         choice: How to choose, and when to stop.
         prefer: Chooses in the place of the temperature.
+        cache: Of what comes before the prefix.
     """
     ids: list[int] = []
     generator = torch.Generator().manual_seed(choice.seed)
-    cache: Any = None
     for _ in range(choice.max_new_tokens):
         # Not around the yield: the caller's own gradients stay as they are.
         with torch.no_grad():

@@ -342,7 +342,12 @@ class Transformer:
         """
         choice = Choice(max_new_tokens, frozenset(stop_ids), temperature, seed)
         self._require_room(x_TD, max_new_tokens)
-        return stream_tokens(self.step, self._embed_one, x_TD[None], choice, prefer)
+        cache, rest_TD = self._begin(x_TD)
+        return stream_tokens(self.step, self._embed_one, rest_TD[None], choice, prefer, cache)
+
+    def _begin(self, x_TD: Float[Tensor, "T D"]) -> tuple[Any, Float[Tensor, "U D"]]:
+        """A cache of how a prompt begins, if one is kept, and what is left of the prompt."""
+        return None, x_TD
 
     def _require_room(self, x_TD: Tensor, max_new_tokens: int) -> None:
         prompt_len, room = x_TD.shape[0], self.max_positions
