@@ -34,18 +34,18 @@ from recipes.reader.told import FOLDER, Told
 from recipes.reader.values import Values
 
 SHARES = {
-    "squad": 0.36,
-    "fairytale": 0.04,
-    "notes": 0.22,
+    "squad": 0.32,
+    "fairytale": 0.03,
+    "notes": 0.32,
     "facts": 0.01,
     "values": 0.01,
     "stories": 0.02,
     "babi": 0.03,
     "scattered": 0.09,
-    "changes": 0.08,
-    "tables": 0.06,
-    "dated": 0.03,
-    "negations": 0.05,
+    "changes": 0.06,
+    "tables": 0.05,
+    "dated": 0.02,
+    "negations": 0.04,
     "told": 0.02,
     "tongues": 0.02,
 }
