@@ -15,6 +15,7 @@ import click
 from benchmarks.ways import WAYS
 from lmos.model.released import DEFAULT_MODEL
 from lmos.search.retriever import RetrievalConfig
+from lmos.settings import ANSWER_MASS
 
 Command = Callable[..., None]
 
@@ -57,7 +58,7 @@ def ways_options(command: Command) -> Command:
 def retrieval_options(**defaults: Any) -> Callable[[Command], Command]:
     """How to walk and how much to read, passed on as `config`, a `RetrievalConfig`."""
     names = ("beam", "budget", "margin", "max_texts", "text_mass", "max_embeddings")
-    start = RetrievalConfig(**defaults)
+    start = RetrievalConfig(**{"text_mass": ANSWER_MASS} | defaults)
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)

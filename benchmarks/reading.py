@@ -16,7 +16,8 @@ from torch.nn import functional as F
 from benchmarks.stores import Place
 from lmos.model.base import BaseModel
 from lmos.nodes import Hit, NodeId, Span
-from lmos.reading.generation import prompt_embeddings, stream_answer
+from lmos.reading.asking import ask_hits
+from lmos.reading.generation import prompt_embeddings
 from lmos.store import AbstractStore
 
 MAX_ANSWER_TOKENS = 16
@@ -52,8 +53,8 @@ def is_right(given: str, wanted: str) -> bool:
 
 def read(model: BaseModel, store: AbstractStore, hits: Sequence[Hit], question: str) -> str:
     """What the model answers after these hits."""
-    prompt_TD = prompt_embeddings(model, store, hits, question)
-    return "".join(stream_answer(model, prompt_TD, max_new_tokens=MAX_ANSWER_TOKENS))
+    begun = ask_hits(model, store, hits, question, max_new_tokens=MAX_ANSWER_TOKENS)
+    return "".join(begun.stream)
 
 
 @torch.no_grad()

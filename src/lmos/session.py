@@ -24,16 +24,16 @@ from lmos.model.formats import Turn, leans
 from lmos.model.released import DEFAULT_MODEL, MODELS_FOLDER, is_known, shipped_adapter
 from lmos.nodes import PlaceMark, Source, Span
 from lmos.reading.answers import Answer
+from lmos.reading.asking import ask_hits
 from lmos.reading.citations import Citation, cite, read_passages
-from lmos.reading.generation import AnswerStream, prompt_embeddings, stream_answer
+from lmos.reading.generation import AnswerStream
 from lmos.reading.needing import needs_store, speak
-from lmos.reading.rereading import Reader
 from lmos.search.absence import why_nothing
-from lmos.search.passages import passage_of
 from lmos.search.retriever import Retrieval, RetrievalConfig, Retriever
 from lmos.search.scorers import AbstractScorer
 from lmos.search.strategies import AbstractStrategy
 from lmos.settings import (
+    ANSWER_MASS,
     DEFAULT_COMPRESSION,
     DEFAULT_RATIOS,
     DEFAULT_WINDOW,
@@ -543,7 +543,7 @@ class Session:
                 )
         with self.store.snapshot():
             turns = turns[-_READ_TURNS:]
-            retrieval = self.retrieve(question, config, turns)
+            retrieval = self.retrieve(question, _to_answer(config), turns)
             found = clock.perf_counter()
             if not retrieval.hits:
                 return Answer(
@@ -558,27 +558,27 @@ class Session:
                     reason=why_nothing(self.store, config or RetrievalConfig()),
                 )
             asked = readable(question.strip())
-            prompt_TD = prompt_embeddings(self.model, self.store, retrieval.hits, asked, turns)
-            passages = read_passages(self.store, retrieval.hits)
-            read = [passage_of(self.store, hit.source, hit.byte_span) for hit in retrieval.hits]
+            begun = ask_hits(
+                self.model,
+                self.store,
+                retrieval.hits,
+                asked,
+                turns,
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                seed=seed,
+            )
         return Answer(
             question,
             retrieval,
-            cite(passages),
+            cite(begun.passages),
             {"retrieve": found - start},
-            _stream=stream_answer(
-                self.model,
-                prompt_TD,
-                max_new_tokens,
-                temperature,
-                seed,
-                texts=[asked, *(passage.words for passage in read)],
-            ),
-            _passages=passages,
+            _stream=begun.stream,
+            _passages=begun.passages,
             _calibration=self.model.calibration,
             _start=start,
-            _reader=Reader(self.model, asked, turns, read),
-            num_prompt_tokens=len(prompt_TD),
+            _reader=begun.reader,
+            num_prompt_tokens=begun.num_prompt_tokens,
         )
 
     def cite(self, retrieval: Retrieval) -> tuple[Citation, ...]:
@@ -617,6 +617,12 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _to_answer(config: RetrievalConfig | None) -> RetrievalConfig:
+    """How to retrieve what is read."""
+    config = config or RetrievalConfig()
+    return replace(config, text_mass=ANSWER_MASS) if config.text_mass is None else config
 
 
 def _require_question(question: str) -> None:

@@ -23,6 +23,8 @@ MASK_MODES = ("window", "strict")
 OUTPUT_MODES = ("residual", "mean", "paper")
 
 # Of a model while it computes.
+ANSWER_MASS = 0.9999
+"""See `RetrievalConfig.text_mass`."""
 DTYPES = ("auto", "float32", "bfloat16")
 
 # Of a search and an answer.
@@ -107,6 +109,8 @@ class RetrievalConfig:
         max_texts: At most so many nodes are opened to text.
         text_mass: Nodes are opened to text, best first, until their weights, normalised over the
             kept, reach this share of all: one where one stands out, many where many matter alike.
+            `None` is 1, so as many as are wanted, and `ANSWER_MASS` when a question is answered: a
+            small model reads better what is not among much else.
         max_embeddings: At most so many of the others stay embeddings, when `level` is 0.
         margin: Neighbours on each side into which the sentences of an opened node are followed, so
             that one that was cut is read whole, and the reply to what somebody asks in a talk with
@@ -145,9 +149,10 @@ class RetrievalConfig:
     )
     budget: int = _setting(384, "The passages take at most N positions in the model.", least=1)
     max_texts: int = _setting(5, "At most N passages are read as text.", least=0)
-    text_mass: float = _setting(
-        1.0,
-        "Passages are read as text, best first, until their weights reach this share of all.",
+    text_mass: float | None = _setting(
+        None,
+        "Passages are read as text, best first, until their weights reach this share of all: 1 "
+        f"for all, and for answers {ANSWER_MASS} unless said otherwise.",
         metavar="SHARE",
     )
     max_embeddings: int = _setting(0, "At most N more passages are read as embeddings.", least=0)
@@ -177,7 +182,7 @@ class RetrievalConfig:
             if least is not None and not least <= value < math.inf:
                 what = "a number of at least" if isinstance(value, float) else "at least"
                 raise ConfigError(f"{each.name}: expected {what} {least}, got {value}")
-        if not 0 < self.text_mass <= 1:
+        if self.text_mass is not None and not 0 < self.text_mass <= 1:
             raise ConfigError(
                 f"text_mass: expected a share above 0 and up to 1, got {self.text_mass}"
             )

@@ -24,6 +24,7 @@ _Command = TypeVar("_Command", bound=Callable[..., None])
 # How the values of some settings are written; those of the others follow from their defaults.
 _KINDS: dict[str, dict[str, Any]] = {
     "since": {"type": moment},
+    "text_mass": {"type": float},
     "until": {"type": moment},
     "where": {"type": parameters.label, "multiple": True},
 }

@@ -194,8 +194,8 @@ class Retriever:
         """Fit what was kept into the budget, best first, then put it in time order."""
         weights_N = torch.tensor([-found.minus_score for found in candidates]).softmax(0)
         # One may have all of the weight but for rounding: a mass of 1 still asks for the others.
-        is_partial = self._config.text_mass < 1
-        is_enough = (weights_N.cumsum(0) - weights_N >= self._config.text_mass) & is_partial
+        mass = 1.0 if self._config.text_mass is None else self._config.text_mass
+        is_enough = (weights_N.cumsum(0) - weights_N >= mass) & (mass < 1)
         budget = self._config.budget
         chosen: list[_Chosen] = []
         num_texts = num_embeddings = 0

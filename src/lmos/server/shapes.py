@@ -129,7 +129,7 @@ class SearchOptions(_Sent):
     level: int = Field(default=0, ge=0, le=16, description="0 is text, 1 and above are embeddings.")
     budget: int = Field(default=384, ge=1, le=65_536, description="Most positions of the passages.")
     max_texts: int = Field(default=5, ge=0, le=1_000)
-    text_mass: float = Field(default=1.0, gt=0, le=1)
+    text_mass: float | None = Field(default=None, gt=0, le=1)
     max_embeddings: int = Field(default=0, ge=0, le=1_000)
     top_c: int = Field(default=16, ge=1, le=65_536)
     beam: int = Field(default=1024, ge=0, le=65_536)
