@@ -71,6 +71,11 @@ def test_marks_inside_of_words_stay() -> None:
         ("Dr. Amara Lindq", "Dr. Amara Lindqvist came.", "vist"),
         ("Main St", "On Main St. She lives there.", ""),
         ("", "anything", ""),
+        ("no", "Rosa does not eat fish.", ""),
+        ("D4", "rope,D4,19", ""),
+        ("16:50", "3,16:50,yes", ""),
+        ("7", "shelf 7,blue", ""),
+        ("£1", "It costs £1,250 a year.", ",250"),
     ],
 )
 def test_a_value_that_was_cut_is_grown(said: str, text: str, rest: str) -> None:

@@ -10,8 +10,10 @@ import torch
 from lmos.reading.copying import CopiedWords
 
 PIECES = ["", "C", "aval", "anal", " Road", "not", " found", "es", "s", "yes", "Ber", "Bes"]
-PIECES += ["ançon"]
-TEXT = "[notes.txt]\nThe car is on Canal Road. Zoë lives in Besançon with two hens."
+PIECES += ["ançon", "no", "t", "te"]
+TEXT = (
+    "[notes.txt]\nThe car is on Canal Road. Zoë lives in Besançon with two hens. A note: not now."
+)
 
 
 def decode(ids: Sequence[int]) -> str:
@@ -42,6 +44,9 @@ def choose(said: Sequence[str], **likely: float) -> str:
         ([], {"yes": 0.5, "Bes": 0.2}, "yes"),
         (["not"], {"_found": 0.99, "es": 0.001}, " found"),
         (["C", "anal", " Road"], {"END": 0.9}, ""),
+        # A mere yes or no is whole, whatever the text has.
+        (["no"], {"END": 0.6, "te": 0.3}, ""),
+        (["no"], {"t": 0.6, "END": 0.3}, "t"),
     ],
 )
 def test_a_word_goes_on_as_in_the_text(

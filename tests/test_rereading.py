@@ -16,8 +16,7 @@ from lmos.mcp.sessions import OpenSessions
 from lmos.mcp.tools import Tools
 from lmos.model.base import BaseModel
 from lmos.model.formats import ReadPassage
-from lmos.reading.generation import AnswerStream, embed_ids, stream_answer
-from lmos.reading.rereading import Reader, Reading, SettledStream
+from lmos.reading.rereading import Reader
 from lmos.reading.telling import without_differing
 from lmos.server.openai.shapes import Message
 from lmos.server.openai.talks import question_and_turns
@@ -104,59 +103,6 @@ def test_what_stands_alone_or_nowhere_is_not_read_again(model: BaseModel) -> Non
     reader = Reader(model, question, (), (bridge, boat))
     assert [reader.read_again(said) for said in ("4417", "no")] == [None, None]
     assert reader.read_again("1931") is not None
-
-
-SHED_QUESTION = "What is the code of the shed?"
-SHED = ReadPassage("The shed code is 4417.", "a")
-BRIDGE = ReadPassage("The bridge was built in 1931.", "b")
-
-
-def test_an_answer_that_its_own_passage_confirms_is_kept(model: BaseModel) -> None:
-    first = Reading("4417", [-1.0], -0.7)
-    given, second = Reader(model, SHED_QUESTION, (), (SHED, BRIDGE), (1.0, 2.0)).settle(first)
-    assert given is first
-    assert second is not None
-    assert second.is_same
-
-
-def test_an_answer_that_its_own_passage_does_not_confirm_makes_way_for_a_surer_one(
-    model: BaseModel,
-) -> None:
-    first = Reading("1931", [-1.0], -0.7)
-    reader = Reader(model, SHED_QUESTION, (), (SHED, BRIDGE), (2.0, 1.0))
-    given, second = reader.settle(first)
-    assert given.text == "4417"
-    assert given.sureness > first.sureness
-    assert second is not None
-    assert not second.is_same
-    assert second.log_probabilities is first.log_probabilities
-    sure = Reading("1931", [0.0], -99.0)
-    assert reader.settle(sure)[0] is sure
-
-
-@pytest.mark.parametrize("said", ["not found", "no"])
-def test_what_says_that_there_is_none_and_yes_and_no_are_not_settled(
-    model: BaseModel, said: str
-) -> None:
-    first = Reading(said, [-1.0], -0.7)
-    reader = Reader(model, SHED_QUESTION, (), (SHED, BRIDGE), (2.0, 1.0))
-    assert reader.settle(first) == (first, None)
-
-
-def wrong_stream(model: BaseModel) -> AnswerStream:
-    """Of an answer that is about another question."""
-    ids = model.format.prompt_ids("When was the bridge built?", [BRIDGE])
-    return stream_answer(model, embed_ids(model, ids).float(), 8, texts=[BRIDGE.text])
-
-
-def test_a_stream_gives_what_was_settled_unless_it_was_drawn_by_chance(model: BaseModel) -> None:
-    reader = Reader(model, SHED_QUESTION, (), (SHED, BRIDGE), (2.0, 1.0))
-    said = "".join(wrong_stream(model))
-    assert said.strip() == "1931"
-    drawn = SettledStream(wrong_stream(model), reader, may_change=False)
-    assert "".join(drawn) == said
-    assert drawn.second is not None
-    assert not drawn.second.is_same
 
 
 def test_the_evidence_says_whether_the_passage_alone_holds_the_answer(session: Session) -> None:

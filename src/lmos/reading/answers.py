@@ -13,7 +13,7 @@ from lmos.model.confidence import Calibration, Evidence, confidence_of
 from lmos.model.formats import is_unknown
 from lmos.reading.citations import Citation, Passage, cite
 from lmos.reading.generation import AnswerStream
-from lmos.reading.rereading import Differing, Reader, SettledStream
+from lmos.reading.rereading import Differing, Reader
 from lmos.search.retriever import Retrieval
 from lmos.text.content import rest_of_word
 from lmos.text.normal import readable
@@ -47,7 +47,7 @@ class Answer:
     retrieval: Retrieval
     citations: tuple[Citation, ...]
     timing: dict[str, float]
-    _stream: AnswerStream | SettledStream = field(repr=False)
+    _stream: AnswerStream = field(repr=False)
     _passages: tuple[Passage, ...] = field(repr=False)
     _calibration: Calibration | None = field(repr=False)
     _start: float = field(repr=False)
@@ -103,7 +103,7 @@ class Answer:
         said = self.text.strip() if self.is_given else ""
         self.citations = cite(self._passages, said)
         walk = self.retrieval.walk
-        second = self._stream.second if isinstance(self._stream, SettledStream) else None
+        alone = self._reader.read_again(said) if said and self._reader is not None else None
         self.evidence = Evidence.gather(
             readable(self.question),
             readable(said),
@@ -111,7 +111,7 @@ class Answer:
             self._stream.unknown_log_probability,
             [score for _, score in walk[-1].kept] if walk else [],
             [passage.told_text for passage in self._passages],
-            second if said else None,
+            alone,
         )
         # Whatever the model says when it has read nothing does not come from the context.
         if self._passages:

@@ -13,8 +13,8 @@ from lmos.model.base import BaseModel
 from lmos.model.formats import Turn
 from lmos.nodes import Hit
 from lmos.reading.citations import Passage, read_passages
-from lmos.reading.generation import prompt_embeddings, stream_answer
-from lmos.reading.rereading import Reader, SettledStream
+from lmos.reading.generation import AnswerStream, prompt_embeddings, stream_answer
+from lmos.reading.rereading import Reader
 from lmos.search.passages import passage_of
 from lmos.store import AbstractStore
 
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
         num_prompt_tokens: Positions before the first token.
     """
 
-    stream: SettledStream
+    stream: AnswerStream
     reader: Reader
     passages: tuple[Passage, ...]
     num_prompt_tokens: int
@@ -63,9 +63,7 @@ def ask_hits(
     """
     prompt_TD = prompt_embeddings(model, store, hits, question, turns)
     read = [passage_of(store, hit.source, hit.byte_span) for hit in hits]
-    scores = [hit.score for hit in hits]
-    reader = Reader(model, question, turns, read, scores, max_new_tokens)
+    reader = Reader(model, question, turns, read)
     texts = [question, *(passage.words for passage in read)]
     stream = stream_answer(model, prompt_TD, max_new_tokens, temperature, seed, texts)
-    settled = SettledStream(stream, reader, may_change=temperature == 0)
-    return Asked(settled, reader, read_passages(store, hits), len(prompt_TD))
+    return Asked(stream, reader, read_passages(store, hits), len(prompt_TD))

@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
+from lmos.text.content import is_polar
+
 _LEAST_RATIO = 0.1
 """A token is taken in place of the likeliest one if it is at least so likely beside it."""
 _LEAST_RATIO_LATE = 0.01
@@ -48,7 +50,8 @@ class CopiedWords:
     def __call__(self, ids: Sequence[int], logits_V: Float[Tensor, " V"]) -> int:
         """The likeliest token, or one that goes on as the texts do if it is almost as likely.
 
-        Only inside a word of which the texts have a longer one, and at the beginning of a name.
+        Only inside a word of which the texts have a longer one, and at the beginning of a name. A
+        mere yes or no is whole: "no" shall not become the "note" of a text.
 
         Args:
             ids: The answer so far.
@@ -58,7 +61,7 @@ class CopiedWords:
         said = self._decode(ids)
         found = _OPEN_WORD.search(said)
         begun = "" if found is None else found[0]
-        if begun and not self._begins_longer(begun.casefold()):
+        if begun and (is_polar(said) or not self._begins_longer(begun.casefold())):
             return best
         if not begun and not _is_name(self._decode([*ids, best])[len(said) :]):
             return best

@@ -21,6 +21,8 @@ _LONG_ANSWER = 12
 _CLOSING = ".,;:!?)]}>\"'”’»…"
 _NAME = r"(?:[^\W\d_a-zß-öø-ÿ]\.|[^\W\d_a-zß-öø-ÿ][\w'’-]+)"
 _DIGIT_GROUPS = re.compile(r"\d[ -]\d+$")
+_NUMBER = re.compile(r"(?:^|[\s$€£(])[\d.,]+$")
+"""A number at the end: only in one may a comma stand, and only before a digit."""
 _POLAR = frozenset(("yes", "no"))
 _POLAR_ELSEWHERE = frozenset(
     "ja nein oui non sí si no nee sim não nao nej tak nie yes да нет はい いいえ".split()
@@ -78,8 +80,12 @@ def rest_of_word(said: str, texts: Iterable[str]) -> str:
     Args:
         said: An answer, taken from one of the texts.
         texts: What it was taken from. Where one of them holds it whole, it lacks nothing.
+
+    A mere yes or no lacks nothing either, and no cell of a table lacks the next one.
     """
     said = said.strip()
+    if is_polar(said):
+        return ""
     if _is_title(said):
         return _rest_of_name(said, texts)
     rests = [
@@ -93,7 +99,8 @@ def rest_of_word(said: str, texts: Iterable[str]) -> str:
 def _rest(after: str, said: str) -> str:
     """The rest of a run of marks without space, less the punctuation that closes it."""
     rest = re.match(r"\S*", after)
-    run = "" if rest is None else rest[0].rstrip(_CLOSING)
+    run = "" if rest is None else rest[0]
+    run = re.split(r",(?!\d)" if _NUMBER.search(said) else ",", run)[0].rstrip(_CLOSING)
     if not run and _DIGIT_GROUPS.search(said):
         groups = re.match(r"(?:[ -]\d+)+\b", after)
         return "" if groups is None else groups[0]
