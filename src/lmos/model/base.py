@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
@@ -449,23 +449,29 @@ class BaseModel(Transformer):
         """See `Transformer.step`; with the reader's weights, if there are any."""
         reader = getattr(self, "_reader", None)
         with nullcontext() if reader is None else reader.on():
-            return super().step(x_BTD, cache)
+            logits_V, after = super().step(x_BTD, cache)
+        # Not in the trial of a model that is being loaded.
+        if cache is None and hasattr(self, "_opening"):
+            key, size = self._opening_key(x_BTD[0])
+            if size:
+                self._opening = Opening.cut(key, self.module, after, size)
+        return logits_V, after
 
     def _begin(self, x_TD: Float[Tensor, "T D"]) -> tuple[Any, Float[Tensor, "U D"]]:
         """See `Transformer._begin`: the first words of the format, which all prompts share."""
-        if self._lora is not None:
+        key, size = self._opening_key(x_TD)
+        if self._opening is None or not size or not self._opening.is_of(key, self.module):
             return None, x_TD
+        return self._opening.begin(), x_TD[size:]
+
+    def _opening_key(self, x_TD: Float[Tensor, "T D"]) -> tuple[Hashable, int]:
+        """What the opening of a prompt depends on, and its length; 0 if the prompt has none."""
+        if self._lora is not None:
+            return None, 0
         ids = tuple(self.format.head_ids(""))
         x_KD = self.embed(torch.tensor(ids, dtype=torch.long, device=self.device))
-        if not begins_with(x_TD, x_KD):
-            return None, x_TD
-        key = (ids, None if self._reader is None else self._reader.hash, self.device)
-        if self._opening is None or not self._opening.is_of(key, self.module):
-            with torch.no_grad():
-                _, cache = self.step(x_KD[None], None)
-            self._opening = Opening(key, self.module, cache)
-        begun = self._opening.begin()
-        return (None, x_TD) if begun is None else (begun, x_TD[len(ids) :])
+        reader = None if self._reader is None else self._reader.hash
+        return (ids, reader, self.device), len(ids) if begins_with(x_TD, x_KD) else 0
 
     def speak(
         self, x_TD: Float[Tensor, "T D"], max_new_tokens: int, temperature: float, seed: int
@@ -666,9 +672,12 @@ def _load_tokenizer(name: str, options: Mapping[str, Any]) -> Any:
 
 def _load_module(name: str, config: Any, dtype: torch.dtype, options: Mapping[str, Any]) -> Any:
     module: Any
+    # transformers looks for an adapter in the same place, and goes to the network unless told.
+    places = ("cache_dir", "local_files_only", "token")
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             name,
+            adapter_kwargs={each: options[each] for each in places if each in options},
             config=config,
             dtype=dtype,
             attn_implementation=ATTENTION_NAME,

@@ -24,24 +24,36 @@ class Opening:
     Args:
         key: Of what the cache depends on beside the weights, the items among it.
         module: The model; when its weights change, the opening is not used any more.
-        cache: Of a pass over the items.
+        layers: Keys and values of the items.
+        cache: What the layers are from.
     """
 
-    def __init__(self, key: Hashable, module: nn.Module, cache: Any) -> None:
-        self._key, self._versions, self._cache = key, _versions(module), cache
+    def __init__(self, key: Hashable, module: nn.Module, layers: list[Any], cache: Any) -> None:
+        self._key, self._versions = key, _versions(module)
+        self._layers, self._cache = layers, copy.copy(cache)
+        self._cache.layers = []
+
+    @classmethod
+    def cut(cls, key: Hashable, module: nn.Module, cache: Any, size: int) -> Opening | None:
+        """The first items of a cache; `None` if the model keeps more than keys and values."""
+        layers = getattr(cache, "layers", None)
+        if not layers or any(type(layer).__name__ != _GROWING for layer in layers):
+            return None
+        cut = [copy.copy(layer) for layer in layers]
+        for layer in cut:
+            layer.keys = layer.keys[:, :, :size].detach().clone()
+            layer.values = layer.values[:, :, :size].detach().clone()
+        return cls(key, module, cut, cache)
 
     def is_of(self, key: Hashable, module: nn.Module) -> bool:
         """Whether it was made for this, with the weights as they are."""
         return self._key == key and self._versions == _versions(module)
 
     def begin(self) -> Any:
-        """A cache for one prompt; `None` if the model keeps more than keys and values."""
-        layers = getattr(self._cache, "layers", None)
-        if not layers or any(type(layer).__name__ != _GROWING for layer in layers):
-            return None
+        """A cache for one prompt."""
         begun = copy.copy(self._cache)
         # What is added to a layer becomes a new tensor, so layers may share those that they have.
-        begun.layers = [copy.copy(layer) for layer in layers]
+        begun.layers = [copy.copy(layer) for layer in self._layers]
         return begun
 
 
