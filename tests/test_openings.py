@@ -33,7 +33,9 @@ def read_anew(model: BaseModel, prompt_TD: Tensor) -> list[Chosen]:
 
 
 def require_same(model: BaseModel, prompt_TD: Tensor) -> None:
-    expected, got = read_anew(model, prompt_TD), list(model.generate(prompt_TD, NUM_TOKENS))
+    # In this order: what is read anew is kept as the opening of the next prompt.
+    got = list(model.generate(prompt_TD, NUM_TOKENS))
+    expected = read_anew(model, prompt_TD)
     assert [each.token_id for each in got] == [each.token_id for each in expected]
     for one, other in zip(got, expected, strict=True):
         torch.testing.assert_close(one.log_probabilities_V, other.log_probabilities_V)

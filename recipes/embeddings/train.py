@@ -223,7 +223,10 @@ def main(
         print(line, flush=True)
 
     def save() -> None:
-        model.save_pretrained(out, selected_adapters=["embeddings"])
+        model.save_pretrained(out / "adapter.part", selected_adapters=["embeddings"])
+        (out / "embeddings").mkdir(exist_ok=True)
+        for path in (out / "adapter.part" / "embeddings").iterdir():
+            path.replace(out / "embeddings" / path.name)
         counts = {"step": step, "spent": spent, "tokens": tokens, "asked": asked}
         part = out / "state.part"
         weights = {"slots": slots.state_dict(), "optimizer": optimizer.state_dict()}
