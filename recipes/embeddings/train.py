@@ -3,12 +3,12 @@
 The reader that ships reads a passage as text, and is not changed. A copy of it learns to say the
 same from embeddings of that passage, one for every few tokens: cross-entropy of the answers, and
 the divergence from what the reader says of the text. Questions of SQuAD, and sentences to go on
-with, which is a reconstruction. Resumable: run the same command again.
+with, which is a reconstruction: many of them at first, few after half of the time. Resumable: run
+the same command again.
 """
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +18,13 @@ from typing import Any
 
 import click
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lmos.model.prompts import UNKNOWN_ANSWER
 from lmos.training.questions import read_squad
+from recipes.checkpoints import Checkpoints
 from recipes.embeddings.slots import Slots, shorten
 from recipes.reader.forward import Flat, ReaderPass, flatten
 from recipes.reader.packing import Row, batches, pack
@@ -30,9 +32,9 @@ from recipes.reader.samples import Asked, Sample
 from recipes.reader.sources import Passages
 from recipes.reader.train import make_format
 
-MAX_LEN = 400
+MAX_LEN = 520
 _GO_ON = 'How does the sentence go on that begins with "{}"?'
-_GIVEN, _MORE = 4, 16
+_GIVEN, _MORE = 4, 26
 
 
 def with_reconstruction(rng: random.Random, sample: Sample, share: float) -> Sample:
@@ -50,12 +52,12 @@ def iter_rows(
     draw: Callable[[random.Random], Sample | None],
     to_row: Callable[[Sample], Row | None],
     rng: random.Random,
-    share: float,
+    share: Callable[[], float],
 ) -> Iterator[Row]:
     """Rows for ever."""
     while True:
         sample = draw(rng)
-        row = None if sample is None else to_row(with_reconstruction(rng, sample, share))
+        row = None if sample is None else to_row(with_reconstruction(rng, sample, share()))
         if row is not None:
             yield row
 
@@ -69,9 +71,8 @@ def logits_of_answers(run: ReaderPass, flat: Flat, x_ND: Tensor) -> Tensor:
 class Pair:
     """The reader of text, and the reader of embeddings that learns from it."""
 
-    def __init__(self, model: Any, slots: Slots, head: int, dtype: torch.dtype) -> None:
-        self._text = ReaderPass(model, dtype, adapter="text")
-        self._short = ReaderPass(model, dtype, adapter="embeddings")
+    def __init__(self, text: Any, short: Any, slots: Slots, head: int, dtype: torch.dtype) -> None:
+        self._text, self._short = ReaderPass(text, dtype), ReaderPass(short, dtype)
         self._slots, self._head = slots, head
 
     @torch.no_grad()
@@ -120,9 +121,19 @@ def _resized(x_SD: Tensor, length: int) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(pair: Pair, rows: Sequence[Row], max_tokens: int) -> dict[str, float]:
-    """Share of answers of which every token is the likeliest: from text, embeddings, controls."""
+def evaluate(
+    pair: Pair, rows: Sequence[Row], max_tokens: int, unknown: Sequence[int]
+) -> dict[str, float]:
+    """Share of answers of which every token is the likeliest: from text, embeddings, controls.
+
+    Args:
+        pair: Of readers.
+        rows: Long ones.
+        max_tokens: Of a batch.
+        unknown: How an answer begins that says that there is none; those are counted apart.
+    """
     right: dict[str, list[bool]] = {}
+    unknown_U = torch.tensor(unknown)
     for batch in batches(rows, max_tokens, pool=len(rows)):
         logits_MV, x_ND, states_ND = pair.read_text(batch)
         wanted_M, numbers_M = _wanted(batch)
@@ -132,15 +143,22 @@ def evaluate(pair: Pair, rows: Sequence[Row], max_tokens: int) -> dict[str, floa
                 found[control or "embeddings"] = pair.read_short(batch, x_ND, states_ND, control)
         for name, each_MV in found.items():
             is_best_M = each_MV.argmax(-1) == wanted_M
-            right.setdefault(name, []).extend(
-                bool(is_best_M[numbers_M == number].all()) for number in numbers_M.unique()
-            )
-    return {f"exact_{name}": round(sum(each) / len(each), 4) for name, each in right.items()}
+            for number in numbers_M.unique():
+                is_none = torch.equal(wanted_M[numbers_M == number][: len(unknown)], unknown_U)
+                kind = "unknown" if is_none else "exact"
+                is_right = bool(is_best_M[numbers_M == number].all())
+                right.setdefault(f"{kind}_{name}", []).append(is_right)
+    shares = {name: round(sum(each) / len(each), 4) for name, each in sorted(right.items())}
+    return {**shares, "asked": len(right["exact_text"])}
 
 
 def _wanted(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
     flat = flatten(rows, 1, torch.float32)
     return flat.ids_N[flat.said_N], flat.numbers_N[flat.said_N]
+
+
+def _load(base: Path, device: str) -> Any:
+    return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).to(device)
 
 
 @click.command()
@@ -150,8 +168,9 @@ def _wanted(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
 @click.option("--out", type=Path, required=True, help="Receives checkpoints and the log.")
 @click.option("--ratio", default=4, help="Tokens to an embedding.")
 @click.option("--hours", default=2.0, help="Hours of training in all.")
-@click.option("--rate", default=3e-4, help="Highest learning rate.")
-@click.option("--reconstruct", default=0.15, help="Share of the sentences to go on with.")
+@click.option("--rate", default=5e-4, help="Highest learning rate.")
+@click.option("--rank", default=64, help="Of the low-rank weights.")
+@click.option("--reconstruct", default=0.7, help="Share of the sentences to go on with, at first.")
 @click.option("--batch-tokens", default=2048, help="Tokens of a step, as text.")
 @click.option("--threads", default=2, help="Threads of the processor.")
 @click.option("--bfloat16", is_flag=True, help="Multiply in bfloat16, where the machine has it.")
@@ -167,6 +186,7 @@ def main(
     ratio: int,
     hours: float,
     rate: float,
+    rank: int,
     reconstruct: float,
     batch_tokens: int,
     threads: int,
@@ -179,29 +199,29 @@ def main(
     """Teach a copy of the reader to read embeddings."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    out.mkdir(parents=True, exist_ok=True)
-    state_path = out / "state.pt"
-    state = torch.load(state_path, weights_only=False) if state_path.is_file() else None
+    run = Checkpoints(out)
+    done = run.progress
     tokenizer = AutoTokenizer.from_pretrained(base)
-    module: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).to(device)
-    model: Any = PeftModel.from_pretrained(module, reader, adapter_name="text")
-    begun = out / "embeddings" if state is not None else reader
-    model.load_adapter(begun, "embeddings", is_trainable=True)
-    slots = Slots(module.config.hidden_size, ratio).to(device)
-    if state is not None:
-        slots.load_state_dict(state["slots"])
-    learned = [x for name, x in model.named_parameters() if ".embeddings." in name]
-    for each in learned:
-        each.requires_grad_(True)
-    learned += list(slots.parameters())
-    optimizer = torch.optim.AdamW(learned, lr=rate, betas=(0.9, 0.98), weight_decay=0.0)
-    step, spent, tokens, asked = 0, 0.0, 0, 0
-    if state is not None:
-        optimizer.load_state_dict(state["optimizer"])
-        step, spent, tokens, asked = (state[k] for k in ("step", "spent", "tokens", "asked"))
+    text: Any = PeftModel.from_pretrained(_load(base, device), reader)
+    merged: Any = PeftModel.from_pretrained(_load(base, device), reader).merge_and_unload()
+    short: Any
+    if run.state is None:
+        options = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+        short = get_peft_model(merged, options)
+    else:
+        short = PeftModel.from_pretrained(merged, run.adapter, is_trainable=True)
+    slots = Slots(text.config.hidden_size, ratio).to(device)
+    if run.state is not None:
+        slots.load_state_dict(run.state["slots"])
+    learned = [each for each in short.parameters() if each.requires_grad] + [*slots.parameters()]
+    optimizer = torch.optim.AdamW(learned, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    if run.state is not None:
+        optimizer.load_state_dict(run.state["optimizer"])
 
     prompt, stop_id = make_format(tokenizer), int(tokenizer.eos_token_id)
-    pair = Pair(model, slots, len(prompt.head_ids()), torch.bfloat16 if bfloat16 else torch.float32)
+    dtype = torch.bfloat16 if bfloat16 else torch.float32
+    pair = Pair(text, short, slots, len(prompt.head_ids()), dtype)
+    unknown = prompt.answer_ids(UNKNOWN_ANSWER)
 
     def to_row(sample: Sample) -> Row | None:
         return pack(sample, prompt, stop_id, MAX_LEN)
@@ -212,36 +232,26 @@ def main(
     train = Passages([e for e in found if e.title in kept], "squad", is_extractive=True)
     rest = Passages([e for e in found if e.title not in kept], "squad", is_extractive=True)
     dev_rng = random.Random(1)
-    dev_rows = iter_rows(rest.draw, to_row, dev_rng, 0.0)
-    dev = [next(dev_rows) for _ in range(48)]
-    rows = iter_rows(train.draw, to_row, random.Random(f"{seed} {step}"), reconstruct)
+    dev_rows = iter_rows(rest.draw, to_row, dev_rng, lambda: 0.0)
+    dev = [next(dev_rows) for _ in range(72)]
 
-    def note(**values: Any) -> None:
-        line = json.dumps({"step": step, "hours": round(spent / 3600, 3), **values})
-        with (out / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-        print(line, flush=True)
+    def share() -> float:
+        return reconstruct * max(0.15, 1 - 2 * done.of(hours))
+
+    rows = iter_rows(train.draw, to_row, random.Random(f"{seed} {done.step}"), share)
 
     def save() -> None:
-        model.save_pretrained(out / "adapter.part", selected_adapters=["embeddings"])
-        (out / "embeddings").mkdir(exist_ok=True)
-        for path in (out / "adapter.part" / "embeddings").iterdir():
-            path.replace(out / "embeddings" / path.name)
-        counts = {"step": step, "spent": spent, "tokens": tokens, "asked": asked}
-        part = out / "state.part"
-        weights = {"slots": slots.state_dict(), "optimizer": optimizer.state_dict()}
-        torch.save({**weights, **counts}, part)
-        part.replace(state_path)
+        run.save(short, slots=slots.state_dict(), optimizer=optimizer.state_dict())
 
-    note(**evaluate(pair, dev, batch_tokens))
+    run.note(**evaluate(pair, dev, batch_tokens, unknown))
     saved = evaluated = clock = began = time.monotonic()
-    tokens_then, mean_loss = tokens, 0.0
+    tokens_then, mean_loss = done.tokens, 0.0
     for batch in batches(rows, batch_tokens):
-        progress = spent / (hours * 3600)
+        progress = done.of(hours)
         if progress >= 1:
             break
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 30) * max(0.02, 1 - progress)
+            group["lr"] = rate * min(1.0, (done.step + 1) / 30) * max(0.02, 1 - progress)
         wanted_M, numbers_M = _wanted(batch)
         text_MV, x_ND, states_ND = pair.read_text(batch)
         short_MV = pair.read_short(batch, x_ND, states_ND)
@@ -254,23 +264,23 @@ def main(
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        step += 1
-        tokens += sum(map(len, batch))
-        asked += len(numbers_M.unique())
+        done.step += 1
+        done.tokens += sum(map(len, batch))
+        done.asked += len(numbers_M.unique())
         now = time.monotonic()
-        spent, clock = spent + now - clock, now
+        done.spent, clock = done.spent + now - clock, now
         mean_loss = loss.item() if mean_loss == 0 else 0.97 * mean_loss + 0.03 * loss.item()
-        if step % 10 == 0:
-            speed = round((tokens - tokens_then) / (now - began))
-            note(loss=round(mean_loss, 4), asked=asked, tokens=tokens, speed=speed)
+        if done.step % 10 == 0:
+            speed = round((done.tokens - tokens_then) / (now - began))
+            run.note(loss=round(mean_loss, 4), asked=done.asked, tokens=done.tokens, speed=speed)
         if now - saved > save_minutes * 60:
             save()
             saved = time.monotonic()
         if now - evaluated > evaluate_minutes * 60:
-            note(**evaluate(pair, dev, batch_tokens))
+            run.note(**evaluate(pair, dev, batch_tokens, unknown))
             evaluated = clock = time.monotonic()
     save()
-    note(**evaluate(pair, dev, batch_tokens))
+    run.note(**evaluate(pair, dev, batch_tokens, unknown))
 
 
 if __name__ == "__main__":

@@ -100,29 +100,41 @@ class _LowRank(torch.autograd.Function):
 
 
 class _Attention(torch.autograd.Function):
-    """Attention of some queries to some keys, several heads to each key; weights are kept."""
+    """Attention of all queries to the keys of their blocks, several heads to each key."""
 
     @staticmethod
-    def forward(ctx: Any, q_GJQE: Tensor, k_GKE: Tensor, v_GKE: Tensor, mask_PK: Tensor) -> Tensor:
-        q_GPE = q_GJQE.flatten(1, 2)
-        mask_GPK = mask_PK.expand(len(k_GKE), -1, -1)
-        p_GPK = torch.baddbmm(mask_GPK, q_GPE, k_GKE.mT).softmax(-1)
-        ctx.save_for_backward(q_GPE, k_GKE, v_GKE, p_GPK)
-        return torch.bmm(p_GPK, v_GKE).view(q_GJQE.shape)
+    def forward(
+        ctx: Any, q_GJNE: Tensor, k_GNE: Tensor, v_GNE: Tensor, blocks: Sequence[Block]
+    ) -> Tensor:
+        out_GJNE = torch.empty_like(q_GJNE)
+        kept = []
+        for queries, keys, mask_PK in blocks:
+            q_GPE = q_GJNE[:, :, queries].flatten(1, 2)
+            mask_GPK = mask_PK.expand(len(k_GNE), -1, -1)
+            p_GPK = torch.baddbmm(mask_GPK, q_GPE, k_GNE[:, keys].mT).softmax(-1)
+            out_GPE = torch.bmm(p_GPK, v_GNE[:, keys])
+            out_GJNE[:, :, queries] = out_GPE.view(out_GJNE[:, :, queries].shape)
+            kept.append(p_GPK)
+        ctx.save_for_backward(q_GJNE, k_GNE, v_GNE, *kept)
+        ctx.blocks = blocks
+        return out_GJNE
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        q_GPE, k_GKE, v_GKE, p_GPK = ctx.saved_tensors
-        grad_GPE = grads[0].flatten(1, 2)
-        s_GPK = torch.ops.aten._softmax_backward_data(
-            torch.bmm(grad_GPE, v_GKE.mT), p_GPK, -1, p_GPK.dtype
-        )
-        return (
-            torch.bmm(s_GPK, k_GKE).view(grads[0].shape),
-            torch.bmm(s_GPK.mT, q_GPE),
-            torch.bmm(p_GPK.mT, grad_GPE),
-            None,
-        )
+        (grad_GJNE,) = grads
+        q_GJNE, k_GNE, v_GNE, *kept = ctx.saved_tensors
+        by_query_GJNE = torch.empty_like(q_GJNE)
+        by_key_GNE, by_value_GNE = torch.zeros_like(k_GNE), torch.zeros_like(v_GNE)
+        for (queries, keys, _), p_GPK in zip(ctx.blocks, kept, strict=True):
+            grad_GPE = grad_GJNE[:, :, queries].flatten(1, 2)
+            s_GPK = torch.ops.aten._softmax_backward_data(
+                torch.bmm(grad_GPE, v_GNE[:, keys].mT), p_GPK, -1, p_GPK.dtype
+            )
+            by_query_GPE = torch.bmm(s_GPK, k_GNE[:, keys])
+            by_query_GJNE[:, :, queries] = by_query_GPE.view(by_query_GJNE[:, :, queries].shape)
+            by_key_GNE[:, keys] += torch.bmm(s_GPK.mT, q_GJNE[:, :, queries].flatten(1, 2))
+            by_value_GNE[:, keys] += torch.bmm(p_GPK.mT, grad_GPE)
+        return by_query_GJNE, by_key_GNE, by_value_GNE, None
 
 
 class _Linear:
@@ -248,14 +260,10 @@ class ReaderPass:
     def _attend(self, flat: Flat, q_NHE: Tensor, k_NGE: Tensor, v_NGE: Tensor) -> Tensor:
         """What the tokens gather from those they see, `(N, H E)`; queries are scaled before."""
         q_GJNE = q_NHE.reshape(len(q_NHE), self._kv_heads, self.repeat, -1).permute(1, 2, 0, 3)
-        k_GNE, v_GNE = k_NGE.transpose(0, 1), v_NGE.transpose(0, 1)
-        parts = [
-            _Attention.apply(  # type: ignore[no-untyped-call]
-                q_GJNE[:, :, block.queries], k_GNE[:, block.keys], v_GNE[:, block.keys], block.mask
-            )
-            for block in flat.blocks
-        ]
-        return torch.cat(parts, 2).permute(2, 0, 1, 3).flatten(1)
+        out_GJNE: Tensor = _Attention.apply(  # type: ignore[no-untyped-call]
+            q_GJNE, k_NGE.transpose(0, 1), v_NGE.transpose(0, 1), flat.blocks
+        )
+        return out_GJNE.permute(2, 0, 1, 3).flatten(1)
 
 
 def answer_losses(run: ReaderPass, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:

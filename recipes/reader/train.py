@@ -6,7 +6,6 @@ learning rate falls to nothing by then.
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections import defaultdict
@@ -22,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from lmos.model.formats import PromptFormat
 from lmos.training.questions import read_fairytaleqa, read_squad
 from lmos.training.words import WordBank
+from recipes.checkpoints import Checkpoints
 from recipes.reader.changes import Changes
 from recipes.reader.dated import Dated
 from recipes.reader.forward import ReaderPass, answer_losses
@@ -148,8 +148,10 @@ def evaluate(run: ReaderPass, rows: list[Row], max_tokens: int) -> dict[str, Any
             kind = batch[number // 1000].kind
             right[kind].append(float(is_best_N[numbers_N == number].all()))
     return {
-        "dev_loss": sum(losses) / len(losses),
-        **{f"exact_{kind}": sum(each) / len(each) for kind, each in sorted(right.items())},
+        "dev_loss": round(sum(losses) / len(losses), 4),
+        **{
+            f"exact_{kind}": round(sum(each) / len(each), 4) for kind, each in sorted(right.items())
+        },
     }
 
 
@@ -189,29 +191,26 @@ def main(
     """Train the reader adapter."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    out.mkdir(parents=True, exist_ok=True)
-    state_path = out / "state.pt"
-    state = torch.load(state_path, weights_only=False) if state_path.is_file() else None
+    checkpoints = Checkpoints(out)
+    done = checkpoints.progress
     tokenizer = AutoTokenizer.from_pretrained(base)
     module: Any = AutoModelForCausalLM.from_pretrained(
         base, dtype=torch.float32, attn_implementation="sdpa"
     )
-    if state is None and start is None:
+    if checkpoints.state is None and start is None:
         options = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
         model: Any = get_peft_model(module, options)
     else:
-        begun = out / "adapter" if state is not None else start
+        begun = checkpoints.adapter if checkpoints.state is not None else start
         model = PeftModel.from_pretrained(module, begun, is_trainable=True)
     run = ReaderPass(model, torch.bfloat16 if bfloat16 else torch.float32)
     weights = [each for each in model.parameters() if each.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=rate, betas=(0.9, 0.98), weight_decay=0.01)
-    step, spent, tokens, asked = 0, 0.0, 0, 0
-    if state is not None:
-        optimizer.load_state_dict(state["optimizer"])
-        step, spent, tokens, asked = state["step"], state["spent"], state["tokens"], state["asked"]
+    if checkpoints.state is not None:
+        optimizer.load_state_dict(checkpoints.state["optimizer"])
     prompt = make_format(tokenizer)
     stop_id = int(tokenizer.eos_token_id)
-    rng = random.Random(f"{seed} {step}")
+    rng = random.Random(f"{seed} {done.step}")
     rows = iter_rows(sources(data, notes, held_out=False), prompt, stop_id, rng)
     dev_rng = random.Random(1)
     dev_sources = sources(data, notes, held_out=True)
@@ -222,39 +221,18 @@ def main(
         if sample is not None and (row := pack(sample, prompt, stop_id, MAX_LEN)) is not None
     ]
 
-    def note(**values: Any) -> None:
-        line = json.dumps({"step": step, "hours": round(spent / 3600, 3), **values})
-        with (out / "log.jsonl").open("a") as file:
-            file.write(line + "\n")
-        print(line, flush=True)
-
     def save() -> None:
-        model.save_pretrained(out / "adapter.part")
-        part = out / "state.part"
-        torch.save(
-            {
-                "optimizer": optimizer.state_dict(),
-                "step": step,
-                "spent": spent,
-                "tokens": tokens,
-                "asked": asked,
-            },
-            part,
-        )
-        (out / "adapter").mkdir(exist_ok=True)
-        for path in (out / "adapter.part").iterdir():
-            path.replace(out / "adapter" / path.name)
-        part.replace(state_path)
+        checkpoints.save(model, optimizer=optimizer.state_dict())
 
     saved = evaluated = time.monotonic()
     mean_loss, mean_right = 0.0, 0.0
     clock = time.monotonic()
-    began, tokens_then = clock, tokens
+    began, tokens_then = clock, done.tokens
     for batch in batches(rows, batch_tokens):
-        progress = spent / (hours * 3600)
+        progress = done.of(hours)
         if progress >= 1:
             break
-        lift = min(1.0, (step + 1) / 30)
+        lift = min(1.0, (done.step + 1) / 30)
         for group in optimizer.param_groups:
             group["lr"] = rate * lift * max(0.02, 1 - progress)
         losses_N, is_best_N, numbers_N = answer_losses(run, batch)
@@ -263,29 +241,29 @@ def main(
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        step += 1
-        tokens += sum(map(len, batch))
-        asked += len(numbers_N.unique())
+        done.step += 1
+        done.tokens += sum(map(len, batch))
+        done.asked += len(numbers_N.unique())
         now = time.monotonic()
-        spent, clock = spent + now - clock, now
-        mean_loss = loss.item() if step == 1 else 0.97 * mean_loss + 0.03 * loss.item()
+        done.spent, clock = done.spent + now - clock, now
+        mean_loss = loss.item() if done.step == 1 else 0.97 * mean_loss + 0.03 * loss.item()
         mean_right = 0.97 * mean_right + 0.03 * float(is_best_N.float().mean())
-        if step % 10 == 0:
-            note(
+        if done.step % 10 == 0:
+            checkpoints.note(
                 loss=round(mean_loss, 4),
                 right=round(mean_right, 3),
-                asked=asked,
-                tokens=tokens,
-                speed=round((tokens - tokens_then) / (now - began)),
+                asked=done.asked,
+                tokens=done.tokens,
+                speed=round((done.tokens - tokens_then) / (now - began)),
             )
         if now - saved > save_minutes * 60:
             save()
             saved = time.monotonic()
         if now - evaluated > evaluate_minutes * 60:
-            note(**{k: round(v, 4) for k, v in evaluate(run, dev, batch_tokens).items()})
+            checkpoints.note(**evaluate(run, dev, batch_tokens))
             evaluated = clock = time.monotonic()
     save()
-    note(**{k: round(v, 4) for k, v in evaluate(run, dev, batch_tokens).items()})
+    checkpoints.note(**evaluate(run, dev, batch_tokens))
 
 
 if __name__ == "__main__":
