@@ -3,15 +3,15 @@
 The reader that ships reads a passage as text, and is not changed. A copy of it learns to say the
 same from embeddings of that passage, one for every few tokens: cross-entropy of the answers, and
 the divergence from what the reader says of the text. Questions of SQuAD, and sentences to go on
-with, which is a reconstruction: many of them at first, few after half of the time. Resumable: run
-the same command again.
+with, which is a reconstruction. At first much of a passage stays text, and many sentences are asked
+for; after half of the time all of it is embeddings. Resumable: run the same command again.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from recipes.reader.train import make_format
 MAX_LEN = 520
 _GO_ON = 'How does the sentence go on that begins with "{}"?'
 _GIVEN, _MORE = 4, 26
+_TEACHER_TOKENS = 32
 
 
 def with_reconstruction(rng: random.Random, sample: Sample, share: float) -> Sample:
@@ -68,6 +69,23 @@ def logits_of_answers(run: ReaderPass, flat: Flat, x_ND: Tensor) -> Tensor:
     return run.logits(run.hidden(flat, x_ND)[told_M - 1])
 
 
+def loss_of(logits_MV: Tensor, teacher_MV: Tensor, wanted_M: Tensor) -> Tensor:
+    """Cross-entropy of what is wanted, and the divergence from a teacher over its likeliest tokens.
+
+    Args:
+        logits_MV: Of the reader that learns.
+        teacher_MV: Of the reader that knows.
+        wanted_M: Tokens.
+    """
+    norm_M = logits_MV.logsumexp(-1)
+    entropy = (norm_M - logits_MV.gather(1, wanted_M[:, None])[:, 0]).mean()
+    best_MK, tokens_MK = teacher_MV.topk(_TEACHER_TOKENS)
+    known_MK = best_MK.log_softmax(-1)
+    learned_MK = logits_MV.gather(1, tokens_MK) - norm_M[:, None]
+    divergence_M = (known_MK.exp() * (known_MK - learned_MK)).sum(-1)
+    return entropy + divergence_M.mean()
+
+
 class Pair:
     """The reader of text, and the reader of embeddings that learns from it."""
 
@@ -85,7 +103,12 @@ class Pair:
         return self._text.logits(states_ND[told_M - 1]), x_ND, states_ND.float()
 
     def read_short(
-        self, rows: Sequence[Row], x_ND: Tensor, states_ND: Tensor, control: str = ""
+        self,
+        rows: Sequence[Row],
+        x_ND: Tensor,
+        states_ND: Tensor,
+        control: str = "",
+        kept: Sequence[Collection[int]] | None = None,
     ) -> Tensor:
         """Logits of the answers, read from embeddings.
 
@@ -94,26 +117,30 @@ class Pair:
             x_ND: Their inputs.
             states_ND: Their last states.
             control: "empty" leaves the embeddings out, "shuffled" takes those of another row.
+            kept: Of each row, groups that are read as text.
         """
-        shorts = [shorten(row, self._head, self._slots.ratio) for row in rows]
-        made, start = [], 0
+        kept = [()] * len(rows) if kept is None else kept
+        shorts = [
+            shorten(row, self._head, self._slots.ratio, some)
+            for row, some in zip(rows, kept, strict=True)
+        ]
+        made, places, start, short_start = [], [], 0, 0
         for row, short in zip(rows, shorts, strict=True):
             there = slice(start + short.text.start, start + short.text.stop)
-            made.append(self._slots(x_ND[there], states_ND[there]))
-            start += len(row)
+            ids_T = torch.tensor(row.ids[short.text.start : short.text.stop])
+            made_SD = self._slots(ids_T, x_ND[there], states_ND[there])
+            made.append(made_SD[list(short.groups)])
+            places += [short_start + place for place in short.slots]
+            start, short_start = start + len(row), short_start + len(short.row)
         if control == "empty":
             made = [each_SD * 0 for each_SD in made]
         if control == "shuffled":
             made = [_resized(made[number - 1], len(each)) for number, each in enumerate(made)]
         flat = self._short.flatten([short.row for short in shorts])
-        short_ND = self._short.embed(flat.ids_N)
-        start = 0
-        parts = []
-        for short, made_SD in zip(shorts, made, strict=True):
-            row_TD = short_ND[start : start + len(short.row)]
-            parts += [row_TD[: short.slots.start], made_SD, row_TD[short.slots.stop :]]
-            start += len(short.row)
-        return logits_of_answers(self._short, flat, torch.cat(parts))
+        short_ND = self._short.embed(flat.ids_N).index_copy(
+            0, torch.tensor(places, dtype=torch.long), torch.cat(made)
+        )
+        return logits_of_answers(self._short, flat, short_ND)
 
 
 def _resized(x_SD: Tensor, length: int) -> Tensor:
@@ -169,8 +196,10 @@ def _load(base: Path, device: str) -> Any:
 @click.option("--ratio", default=4, help="Tokens to an embedding.")
 @click.option("--hours", default=2.0, help="Hours of training in all.")
 @click.option("--rate", default=5e-4, help="Highest learning rate.")
-@click.option("--rank", default=64, help="Of the low-rank weights.")
-@click.option("--reconstruct", default=0.7, help="Share of the sentences to go on with, at first.")
+@click.option("--rank", default=32, help="Of the low-rank weights.")
+@click.option("--sharpness", default=1.0, help="How much a group's rare tokens count, at first.")
+@click.option("--mixed", default=0.6, help="Share of a passage that stays text, at first.")
+@click.option("--reconstruct", default=0.5, help="Share of the sentences to go on with, at first.")
 @click.option("--batch-tokens", default=2048, help="Tokens of a step, as text.")
 @click.option("--threads", default=2, help="Threads of the processor.")
 @click.option("--bfloat16", is_flag=True, help="Multiply in bfloat16, where the machine has it.")
@@ -187,6 +216,8 @@ def main(
     hours: float,
     rate: float,
     rank: int,
+    sharpness: float,
+    mixed: float,
     reconstruct: float,
     batch_tokens: int,
     threads: int,
@@ -210,11 +241,18 @@ def main(
         short = get_peft_model(merged, options)
     else:
         short = PeftModel.from_pretrained(merged, run.adapter, is_trainable=True)
-    slots = Slots(text.config.hidden_size, ratio).to(device)
+    slots = Slots(text.config.hidden_size, ratio, sharpness).to(device)
     if run.state is not None:
         slots.load_state_dict(run.state["slots"])
-    learned = [each for each in short.parameters() if each.requires_grad] + [*slots.parameters()]
-    optimizer = torch.optim.AdamW(learned, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    learned = [each for each in short.parameters() if each.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [{"params": learned, "times": 1.0}, {"params": [*slots.parameters()], "times": 2.0}],
+        lr=rate,
+        betas=(0.9, 0.98),
+        weight_decay=0.0,
+        fused=True,
+    )
+    learned += slots.parameters()
     if run.state is not None:
         optimizer.load_state_dict(run.state["optimizer"])
 
@@ -235,10 +273,16 @@ def main(
     dev_rows = iter_rows(rest.draw, to_row, dev_rng, lambda: 0.0)
     dev = [next(dev_rows) for _ in range(72)]
 
-    def share() -> float:
-        return reconstruct * max(0.15, 1 - 2 * done.of(hours))
+    rng = random.Random(f"{seed} {done.step}")
 
-    rows = iter_rows(train.draw, to_row, random.Random(f"{seed} {done.step}"), share)
+    def ahead() -> float:
+        return max(0.0, 1 - 2 * done.of(hours))
+
+    def some_text(row: Row) -> frozenset[int]:
+        share = rng.random() * 2 * mixed * ahead()
+        return frozenset(n for n in range(len(row) // ratio) if rng.random() < share)
+
+    rows = iter_rows(train.draw, to_row, rng, lambda: reconstruct * max(0.2, ahead()))
 
     def save() -> None:
         run.save(short, slots=slots.state_dict(), optimizer=optimizer.state_dict())
@@ -251,15 +295,13 @@ def main(
         if progress >= 1:
             break
         for group in optimizer.param_groups:
-            group["lr"] = rate * min(1.0, (done.step + 1) / 30) * max(0.02, 1 - progress)
+            group["lr"] = (
+                rate * group["times"] * min(1.0, (done.step + 1) / 30) * max(0.02, 1 - progress)
+            )
         wanted_M, numbers_M = _wanted(batch)
         text_MV, x_ND, states_ND = pair.read_text(batch)
-        short_MV = pair.read_short(batch, x_ND, states_ND)
-        entropy = torch.nn.functional.cross_entropy(short_MV, wanted_M.to(short_MV.device))
-        divergence = torch.nn.functional.kl_div(
-            short_MV.log_softmax(-1), text_MV.log_softmax(-1), reduction="none", log_target=True
-        ).sum(-1)
-        loss = entropy + divergence.mean()
+        short_MV = pair.read_short(batch, x_ND, states_ND, kept=[*map(some_text, batch)])
+        loss = loss_of(short_MV, text_MV, wanted_M.to(short_MV.device))
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
