@@ -170,7 +170,7 @@ def evaluate(
                 found[control or "embeddings"] = pair.read_short(batch, x_ND, states_ND, control)
         for name, each_MV in found.items():
             is_best_M = each_MV.argmax(-1) == wanted_M
-            for number in numbers_M.unique():
+            for number in set(numbers_M.tolist()):
                 is_none = torch.equal(wanted_M[numbers_M == number][: len(unknown)], unknown_U)
                 kind = "unknown" if is_none else "exact"
                 is_right = bool(is_best_M[numbers_M == number].all())
@@ -308,7 +308,7 @@ def main(
         optimizer.zero_grad()
         done.step += 1
         done.tokens += sum(map(len, batch))
-        done.asked += len(numbers_M.unique())
+        done.asked += len(set(numbers_M.tolist()))
         now = time.monotonic()
         done.spent, clock = done.spent + now - clock, now
         mean_loss = loss.item() if mean_loss == 0 else 0.97 * mean_loss + 0.03 * loss.item()

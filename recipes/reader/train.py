@@ -144,7 +144,7 @@ def evaluate(run: ReaderPass, rows: list[Row], max_tokens: int) -> dict[str, Any
     for batch in batches(rows, max_tokens, pool=len(rows)):
         losses_N, is_best_N, numbers_N = answer_losses(run, batch)
         losses += losses_N.tolist()
-        for number in numbers_N.unique().tolist():
+        for number in sorted(set(numbers_N.tolist())):
             kind = batch[number // 1000].kind
             right[kind].append(float(is_best_N[numbers_N == number].all()))
     return {
@@ -237,13 +237,13 @@ def main(
             group["lr"] = rate * lift * max(0.02, 1 - progress)
         losses_N, is_best_N, numbers_N = answer_losses(run, batch)
         loss = losses_N.mean()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         done.step += 1
         done.tokens += sum(map(len, batch))
-        done.asked += len(numbers_N.unique())
+        done.asked += len(set(numbers_N.tolist()))
         now = time.monotonic()
         done.spent, clock = done.spent + now - clock, now
         mean_loss = loss.item() if done.step == 1 else 0.97 * mean_loss + 0.03 * loss.item()
