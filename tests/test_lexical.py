@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter, defaultdict
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lmos.nodes import NodeId
 from lmos.store.lexical import REACH_BYTES, WordPlaces, iter_leaf_words, leaf_code, score_leaves
 
 
@@ -21,7 +23,14 @@ def places_of(leaves: dict[tuple[int, int], list[str]]) -> WordPlaces:
         found = [leaf_code(*place) for place, words in sorted(leaves.items()) if word in words]
         return np.array(found, np.int64)
 
-    return WordPlaces(len(leaves), lambda word: len(codes(word)), codes)
+    sizes = Counter(source_id for source_id, _ in leaves)
+    return WordPlaces(
+        num_leaves=len(leaves),
+        num_sources=len(sizes),
+        size=sizes.__getitem__,
+        count=lambda word: len(codes(word)),
+        codes=codes,
+    )
 
 
 def slow_scores(
@@ -29,6 +38,9 @@ def slow_scores(
 ) -> dict[tuple[int, int], float]:
     """The score of each leaf that has a word of the question, from the definition."""
     scores = {}
+    sources: dict[int, list[list[str]]] = defaultdict(list)
+    for (source_id, _), words in leaves.items():
+        sources[source_id].append(words)
     for (source_id, index), words in leaves.items():
         if not set(words) & set(question):
             continue
@@ -37,7 +49,13 @@ def slow_scores(
         for word in set(question):
             count = sum(word in each for each in leaves.values())
             told = math.log1p((len(leaves) - count + 0.5) / (count + 0.5)) if count else 0.0
-            total += told * (1 if word in words else 0.7 * any(word in each for each in beside))
+            here = sum(word in each for each in sources[source_id])
+            num_with = sum(any(word in each for each in own) for own in sources.values())
+            length = len(sources[source_id]) * len(sources) / len(leaves)
+            rarity = 1 - math.log(max(num_with, 1)) / math.log(len(sources))
+            by_source = rarity * here / (here + 1.2 * (0.25 + 0.75 * length))
+            shares = [word in words, 0.7 * any(word in each for each in beside), by_source]
+            total += told * max(shares)
         scores[source_id, index] = total
     return scores
 
@@ -69,6 +87,33 @@ def test_common_words_count_only_where_there_is_no_other() -> None:
     assert len(score_leaves("the", places_of(leaves), 9)[0]) == 9
     assert len(score_leaves("a zebra", places_of(leaves), 9)[0]) == 0
     assert len(score_leaves("fox", places_of({}), 9)[0]) == 0
+
+
+def test_a_line_of_the_source_that_is_about_a_word_goes_before_those_of_others() -> None:
+    fill = [["x"], ["y"], ["z"]]
+    pages = {
+        1: [["egypt"], *fill, ["coast"], *fill, ["egypt", "nile"]],
+        2: [["kenya"], *fill, ["coast"], *fill, ["kenya"], *fill, ["egypt"]],
+        3: [["chad"], *fill, ["lake"], *fill, ["chad"]],
+    }
+    leaves = {
+        (source_id, index): words
+        for source_id, page in pages.items()
+        for index, words in enumerate(page)
+    }
+
+    def scores_of(question: str, some: dict[tuple[int, int], list[str]]) -> dict[NodeId, float]:
+        ids, scores = score_leaves(question, places_of(some), 99)
+        return dict(zip(ids, scores.tolist(), strict=True))
+
+    egypt, kenya = NodeId(1, 1, 4), NodeId(2, 1, 4)
+    coasts = scores_of("coast", leaves)
+    assert coasts[egypt] == coasts[kenya]
+    of_egypt, of_kenya = (scores_of(f"coast {name}", leaves) for name in ("egypt", "kenya"))
+    assert of_egypt[egypt] > of_egypt[kenya] > coasts[kenya]
+    assert of_kenya[kenya] > of_kenya[egypt] == coasts[egypt]
+    alone = {place: words for place, words in leaves.items() if place[0] == 1}
+    assert scores_of("coast egypt", alone)[egypt] == scores_of("coast", alone)[egypt]
 
 
 def test_leaves_of_two_sources_are_not_neighbours() -> None:

@@ -46,12 +46,13 @@ class ReadCache:
         self._embeddings = BlockReader(embeddings_layout(manifest))
         self._seen: tuple[int, int] | None = None
         self._records: list[SourceRecord] | None = None
+        self._sizes: dict[int, int] | None = None
         self._root_ids: NodeIds | None = None
         self._root_keys: dict[int, _RootKeys] = {}
 
     def reset(self) -> None:
         """Forget everything: rows may lie elsewhere now."""
-        self._seen = self._records = self._root_ids = None
+        self._seen = self._records = self._sizes = self._root_ids = None
         self._root_keys = {}
         for reader in (self._spans, self._keys, self._embeddings):
             reader.reset()
@@ -62,6 +63,13 @@ class ReadCache:
         if self._records is None:
             self._records = list(iter_sources(db))
         return self._records
+
+    def num_leaves(self, db: apsw.Connection) -> dict[int, int]:
+        """Of every source by id, how many nodes of level 1 it has."""
+        records = self.records(db)
+        if self._sizes is None:
+            self._sizes = {each.source.source_id: each.num_nodes(1) for each in records}
+        return self._sizes
 
     def root_ids(self, db: apsw.Connection) -> NodeIds:
         """Every node without a parent, in order of source, level, index."""

@@ -8,7 +8,7 @@ and nothing is written then. docs/store-format.md says the same for people witho
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 
 import apsw
@@ -76,15 +76,27 @@ def delete_leaves(db: apsw.Connection, record: SourceRecord, start: int) -> None
 def score_leaves(
     db: apsw.Connection,
     question: str,
-    num_leaves: int,
+    sizes: Mapping[int, int],
     limit: int,
     source_ids: Collection[int] | None,
 ) -> tuple[NodeIds, NDArray[np.float32]]:
-    """Leaves that share words with a question, see `lmos.store.lexical`; none without an index."""
-    if not exists(db):
-        num_leaves, question = 0, ""
-    places = WordPlaces(num_leaves, lambda word: _count(db, word), lambda word: _codes(db, word))
-    return score_places(question, places, limit, source_ids)
+    """Leaves that share words with a question, see `lmos.store.lexical`; none without an index.
+
+    Args:
+        db: Of the file.
+        question: Any text.
+        sizes: Of every source, in how many leaves it is.
+        limit: At most so many leaves are returned.
+        source_ids: Only leaves of these; `None` for all.
+    """
+    places = WordPlaces(
+        num_leaves=sum(sizes.values()),
+        num_sources=len(sizes),
+        size=lambda source_id: sizes.get(source_id, 1),
+        count=lambda word: _count(db, word),
+        codes=lambda word: _codes(db, word),
+    )
+    return score_places(question if exists(db) else "", places, limit, source_ids)
 
 
 def find_faults(db: apsw.Connection) -> Iterator[str]:
