@@ -326,7 +326,7 @@ class Babi:
 
 
 def _read_babi(path: Path) -> list[tuple[tuple[str, ...], list[Asked]]]:
-    """The last question of each story; the first 800 stories only, the others are held out."""
+    """Every question with what came before it; the last fifth of a file is held out."""
     stories: list[tuple[tuple[str, ...], list[Asked]]] = []
     texts: list[str] = []
     for line in path.read_text(encoding="utf-8").splitlines():
