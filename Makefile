@@ -38,8 +38,8 @@ format: install
 
 results: install ## the large tables of docs/results.md; SQUAD is the path of train-v1.1.json
 	@test -f "$(SQUAD)" || { echo "expected make results SQUAD=FILE, the train-v1.1.json of SQuAD"; exit 2; }
-	@$(BIN)/python -m benchmarks recall --data "$(SQUAD)" --questions 200 --seeds 1 --json runs/results/recall.json
-	@$(BIN)/python -m benchmarks answers --data "$(SQUAD)" --questions 50 --seeds 1 --json runs/results/answers.json
+	@$(BIN)/python -m benchmarks recall --data "$(SQUAD)" --questions 200 --seeds 3 --json runs/results/recall.json
+	@$(BIN)/python -m benchmarks answers --data "$(SQUAD)" --questions 50 --seeds 3 --json runs/results/answers.json
 
 clean:
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache
