@@ -3,9 +3,9 @@
 Scores are in nats: a leaf has, of each word of the question, what the word tells, the logarithm of
 how rare it is (the IDF of BM25). How often it stands in a leaf does not count, leaves are too short
 for that. Where it stands in the leaf beside alone, most of it counts: a sentence is longer than a
-leaf. And it counts for all leaves of a source that it is telling of, by BM25 over the sources: on a
-page about Egypt, the line "Coastline: 2,450 km" need not name the country. Pure functions; both
-stores use them. Knows neither disks nor models.
+leaf. And it counts for all leaves of a source that has more of it than others have: on a page about
+Egypt, the line "Coastline: 2,450 km" need not name the country. Pure functions; both stores use
+them. Knows neither disks nor models.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _WORD_BYTES = 48
 _SHARE_BESIDE = 0.7
 _COMMON = 0.25
 """A word in a larger share of all leaves does not count, if there is another."""
-_SATURATION, _SHARE_OF_LENGTH = 1.2, 0.75
-"""BM25's k1 and b, of a word in a source."""
+_SATURATION = 1.2
+"""As k1 of BM25: a word that a source has once need not be what it is about."""
 _MAX_PLACES = 20_000
 """Of all words of a question together, rare ones first; the rest tells little."""
 
@@ -42,14 +42,12 @@ class WordPlaces:
 
     Attributes:
         num_leaves: Of the store.
-        num_sources: Of the store.
         size: In how many leaves a source is.
         count: In how many leaves a word is.
         codes: In which, ascending, as `leaf_code` numbers them.
     """
 
     num_leaves: int
-    num_sources: int
     size: Callable[[int], int]
     count: Callable[[str], int]
     codes: Callable[[str], Codes]
@@ -96,7 +94,7 @@ def score_leaves(
     beside_WU = np.zeros_like(has_WU)
     beside_WU[:, 1:] = has_WU[:, :-1] * is_next_U
     beside_WU[:, :-1] = np.maximum(beside_WU[:, :-1], has_WU[:, 1:] * is_next_U)
-    told_WU = _told_by_sources(postings, codes_U, places)
+    told_WU = _told_by_sources(postings, weights_W, codes_U, places)
     scores_U = weights_W @ np.maximum(np.maximum(has_WU, _SHARE_BESIDE * beside_WU), told_WU)
     if source_ids is not None:
         is_in_U = np.isin(codes_U >> _INDEX_BITS, list(source_ids))
@@ -106,25 +104,23 @@ def score_leaves(
 
 
 def _told_by_sources(
-    postings: list[Codes], codes_U: Codes, places: WordPlaces
+    postings: list[Codes], weights_W: NDArray[np.float32], codes_U: Codes, places: WordPlaces
 ) -> NDArray[np.float32]:
     """Of each word and leaf, how much of the word counts because of the leaf's source: 0 to 1.
 
-    All of it where the word is often in this source, for its length, and in no other; nothing where
-    it is in all sources.
+    In nats, how much likelier the word is in a leaf of this source than in any: nothing where a
+    source has no more of it than its length lets expect, as a novel has of "come".
     """
-    if places.num_sources < 2:
-        return np.zeros((len(postings), len(codes_U)), np.float32)
     ids_S, source_U = np.unique(codes_U >> _INDEX_BITS, return_inverse=True)
     counts_WS = np.zeros((len(postings), len(ids_S)), np.float32)
     for counts_S, codes in zip(counts_WS, postings, strict=True):
         counts_S += np.bincount(np.searchsorted(ids_S, codes >> _INDEX_BITS), minlength=len(ids_S))
     sizes_S = np.array([places.size(number) for number in ids_S.tolist()], np.float32)
-    lengths_S = sizes_S * (places.num_sources / places.num_leaves)
-    usual_S = _SATURATION * (1 - _SHARE_OF_LENGTH + _SHARE_OF_LENGTH * lengths_S)
-    num_with_W = np.maximum((counts_WS > 0).sum(1), 1)
-    rarity_W = 1 - np.log(num_with_W) / math.log(places.num_sources)
-    told_WS = rarity_W[:, None] * counts_WS / (counts_WS + usual_S)
+    totals_W1 = np.maximum(counts_WS.sum(1, keepdims=True), 1)
+    expected_WS = totals_W1 * sizes_S / max(places.num_leaves, 1)
+    lift_WS = np.log(np.maximum(counts_WS / expected_WS, 1))
+    share_WS = np.minimum(lift_WS / np.maximum(weights_W, 1e-6)[:, None], 1)
+    told_WS = share_WS * counts_WS / (counts_WS + _SATURATION)
     result: NDArray[np.float32] = told_WS.astype(np.float32)[:, source_U]
     return result
 

@@ -225,7 +225,6 @@ class MemoryStore(AbstractStore):
         codes, none = self._words[1], np.empty(0, np.int64)
         places = WordPlaces(
             num_leaves=sum(tree.record.num_nodes(1) for tree in self._trees.values()),
-            num_sources=len(self._trees),
             size=lambda source_id: self._trees[source_id].record.num_nodes(1),
             count=lambda word: len(codes.get(word, none)),
             codes=lambda word: codes.get(word, none),

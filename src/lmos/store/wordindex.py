@@ -91,7 +91,6 @@ def score_leaves(
     """
     places = WordPlaces(
         num_leaves=sum(sizes.values()),
-        num_sources=len(sizes),
         size=lambda source_id: sizes.get(source_id, 1),
         count=lambda word: _count(db, word),
         codes=lambda word: _codes(db, word),
