@@ -1,7 +1,8 @@
 """Where a training stands: its log, its checkpoint, and how far it has come.
 
-A checkpoint is replaced as a whole, adapter first, so that a training that is killed goes on from
-one that was written completely. Knows peft models; does not know what is trained.
+Every file of a checkpoint is written beside the old one and then takes its place, the adapter
+first: a training that is killed finds whole files, at worst an adapter one checkpoint ahead of the
+rest. Knows peft models; does not know what is trained.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Progress:
     asked: int = 0
 
     def of(self, hours: float) -> float:
-        """Share of so many hours that is over."""
-        return self.spent / (hours * 3600)
+        """Share of so many hours that is over; of none, all."""
+        return self.spent / (hours * 3600) if hours > 0 else 1.0
 
 
 class Checkpoints:

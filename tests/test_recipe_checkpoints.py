@@ -39,6 +39,7 @@ def test_what_was_saved_last_is_found_again(tmp_path: Path) -> None:
     assert again.state == {"optimizer": {"rate": torch.tensor(7)}}
     assert (again.adapter / "adapter_config.json").read_text() == "after 7"
     assert again.progress.of(hours=1) == pytest.approx(7 / 36)
+    assert again.progress.of(hours=0) == 1
 
 
 def test_a_line_of_the_log_says_how_far_the_training_is(

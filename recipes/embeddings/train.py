@@ -26,7 +26,7 @@ from lmos.model.prompts import UNKNOWN_ANSWER
 from lmos.training.questions import read_squad
 from recipes.checkpoints import Checkpoints
 from recipes.embeddings.slots import Slots, shorten
-from recipes.reader.forward import Flat, ReaderPass, flatten
+from recipes.reader.forward import Flat, ReaderPass
 from recipes.reader.packing import Row, batches, pack
 from recipes.reader.samples import Asked, Sample
 from recipes.reader.sources import Passages
@@ -127,7 +127,7 @@ class Pair:
         made, places, start, short_start = [], [], 0, 0
         for row, short in zip(rows, shorts, strict=True):
             there = slice(start + short.text.start, start + short.text.stop)
-            ids_T = torch.tensor(row.ids[short.text.start : short.text.stop])
+            ids_T = torch.tensor(row.ids[short.text.start : short.text.stop], device=x_ND.device)
             made_SD = self._slots(ids_T, x_ND[there], states_ND[there])
             made.append(made_SD[list(short.groups)])
             places += [short_start + place for place in short.slots]
@@ -138,7 +138,7 @@ class Pair:
             made = [_resized(made[number - 1], len(each)) for number, each in enumerate(made)]
         flat = self._short.flatten([short.row for short in shorts])
         short_ND = self._short.embed(flat.ids_N).index_copy(
-            0, torch.tensor(places, dtype=torch.long), torch.cat(made)
+            0, torch.tensor(places, dtype=torch.long, device=x_ND.device), torch.cat(made)
         )
         return logits_of_answers(self._short, flat, short_ND)
 
@@ -169,7 +169,7 @@ def evaluate(
             if control != "shuffled" or len(batch) > 1:
                 found[control or "embeddings"] = pair.read_short(batch, x_ND, states_ND, control)
         for name, each_MV in found.items():
-            is_best_M = each_MV.argmax(-1) == wanted_M
+            is_best_M = each_MV.argmax(-1).cpu() == wanted_M
             for number in set(numbers_M.tolist()):
                 is_none = torch.equal(wanted_M[numbers_M == number][: len(unknown)], unknown_U)
                 kind = "unknown" if is_none else "exact"
@@ -180,8 +180,15 @@ def evaluate(
 
 
 def _wanted(rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-    flat = flatten(rows, 1, torch.float32)
-    return flat.ids_N[flat.said_N], flat.numbers_N[flat.said_N]
+    """Tokens that are said, and of each the number of its question, as `Flat` counts them."""
+    said = [
+        (row.ids[place], number * 1000 + row.branch[place])
+        for number, row in enumerate(rows)
+        for place, is_said in enumerate(row.is_said)
+        if is_said
+    ]
+    wanted_M, numbers_M = torch.tensor(said).unbind(1)
+    return wanted_M, numbers_M
 
 
 def _load(base: Path, device: str) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -157,7 +158,7 @@ def main(
     calibration.save(Path(reader) if reader else out)
 
 
-def _summary(rows: list[dict]) -> str:  # type: ignore[type-arg]
+def _summary(rows: list[dict[str, Any]]) -> str:
     have = [row for row in rows if row["wanted"] is not None]
     lack = [row for row in rows if row["wanted"] is None]
     shares = {

@@ -56,7 +56,9 @@ class Flat:
     numbers_N: Tensor
 
 
-def flatten(rows: Sequence[Row], repeat: int, dtype: torch.dtype) -> Flat:
+def flatten(
+    rows: Sequence[Row], repeat: int, dtype: torch.dtype, device: torch.device | str = "cpu"
+) -> Flat:
     """Rows as the pass reads them; `repeat` heads look at each key."""
     blocks: list[Block] = []
     start = 0
@@ -69,14 +71,16 @@ def flatten(rows: Sequence[Row], repeat: int, dtype: torch.dtype) -> Flat:
             seen_QK = seen_TT[first:last, :last]
             mask_QK = torch.zeros(seen_QK.shape, dtype=dtype).masked_fill_(~seen_QK, -1e9)
             queries, keys = slice(start + first, start + last), slice(start, start + last)
-            blocks.append(Block(queries, keys, mask_QK.repeat(repeat, 1)))
+            blocks.append(Block(queries, keys, mask_QK.repeat(repeat, 1).to(device)))
         start += len(row)
     return Flat(
-        torch.tensor([each for row in rows for each in row.ids]),
-        torch.tensor([each for row in rows for each in row.places]),
+        torch.tensor([each for row in rows for each in row.ids], device=device),
+        torch.tensor([each for row in rows for each in row.places], device=device),
         tuple(blocks),
-        torch.tensor([each for row in rows for each in row.is_said]),
-        torch.tensor([n * 1000 + each for n, row in enumerate(rows) for each in row.branch]),
+        torch.tensor([each for row in rows for each in row.is_said], device=device),
+        torch.tensor(
+            [n * 1000 + each for n, row in enumerate(rows) for each in row.branch], device=device
+        ),
     )
 
 
@@ -140,12 +144,12 @@ class _Attention(torch.autograd.Function):
 class _Linear:
     """Linear layers that read the same input, as one."""
 
-    def __init__(self, modules: Sequence[Any], dtype: torch.dtype, adapter: str) -> None:
+    def __init__(self, modules: Sequence[Any], dtype: torch.dtype) -> None:
         self._weight_OD = torch.cat([each.base_layer.weight.detach() for each in modules]).to(dtype)
-        self._modules, self._adapter = modules, adapter
+        self._modules = modules
 
     def __call__(self, x_ND: Tensor) -> Tensor:
-        name = self._adapter
+        name = "default"
         a_RD = torch.cat([each.lora_A[name].weight for each in self._modules])
         b_OR: Tensor = torch.block_diag(  # type: ignore[no-untyped-call]
             *(each.lora_B[name].weight * each.scaling[name] for each in self._modules)
@@ -177,18 +181,10 @@ class ReaderPass:
     Args:
         model: From peft; every linear layer of its blocks has low-rank weights.
         dtype: Of the products.
-        adapter: Name of the low-rank weights.
         is_compiled: Fuse what lies between products, which needs a C++ compiler.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        dtype: torch.dtype,
-        *,
-        adapter: str = "default",
-        is_compiled: bool = True,
-    ) -> None:
+    def __init__(self, model: Any, dtype: torch.dtype, *, is_compiled: bool = True) -> None:
         base = model.get_base_model()
         config = base.config
         self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
@@ -200,13 +196,11 @@ class ReaderPass:
         self._layers = [
             (
                 layer.input_layernorm.weight.detach().to(dtype),
-                _Linear(
-                    [getattr(layer.self_attn, f"{name}_proj") for name in "qkv"], dtype, adapter
-                ),
-                _Linear([layer.self_attn.o_proj], dtype, adapter),
+                _Linear([getattr(layer.self_attn, f"{name}_proj") for name in "qkv"], dtype),
+                _Linear([layer.self_attn.o_proj], dtype),
                 layer.post_attention_layernorm.weight.detach().to(dtype),
-                _Linear([layer.mlp.gate_proj, layer.mlp.up_proj], dtype, adapter),
-                _Linear([layer.mlp.down_proj], dtype, adapter),
+                _Linear([layer.mlp.gate_proj, layer.mlp.up_proj], dtype),
+                _Linear([layer.mlp.down_proj], dtype),
             )
             for layer in base.model.layers
         ]
@@ -219,7 +213,7 @@ class ReaderPass:
 
     def flatten(self, rows: Sequence[Row]) -> Flat:
         """Rows as this pass reads them."""
-        return flatten(rows, self.repeat, self.dtype)
+        return flatten(rows, self.repeat, self.dtype, self._embed_VD.device)
 
     def embed(self, ids_N: Tensor) -> Tensor:
         """What the model takes for tokens, `(N, D)`, float32."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from lmos.text.lines import Kind, kind_of
 from lmos.training.corpus import is_held_out
@@ -127,7 +128,7 @@ class Passages:
         for each in questions:
             words = _words(each.question)
             weigh = {
-                line.place: sum(1 / counts[word] for word in _words(line.text) & words)
+                line.place: sum(1 / counts[word] for word in sorted(_words(line.text) & words))
                 for line in document.lines
             }
             best = sorted(weigh, key=lambda place: -weigh[place])
@@ -172,7 +173,7 @@ def read_notes(folder: Path, *, held_out: bool) -> list[tuple[list[Document], li
     return rows
 
 
-def _note(row: dict) -> tuple[list[Document], list[Question]]:  # type: ignore[type-arg]
+def _note(row: dict[str, Any]) -> tuple[list[Document], list[Question]]:
     documents = []
     for source in row["sources"]:
         time = source.get("time")
