@@ -13,11 +13,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmos.nodes import NodeId
-from lmos.store.lexical import REACH_BYTES, WordPlaces, iter_leaf_words, leaf_code, score_leaves
+from lmos.store.lexical import (
+    REACH_BYTES,
+    WordPlaces,
+    iter_leaf_words,
+    leaf_code,
+    score_leaves,
+    words_of_names,
+)
 
 
-def places_of(leaves: dict[tuple[int, int], list[str]]) -> WordPlaces:
-    """Where words stand, of leaves by source and index."""
+def places_of(
+    leaves: dict[tuple[int, int], list[str]], names: dict[int, str] | None = None
+) -> WordPlaces:
+    """Where words stand, of leaves by source and index, and of sources' names."""
+    named = words_of_names((names or {}).items())
 
     def codes(word: str) -> np.ndarray:
         found = [leaf_code(*place) for place, words in sorted(leaves.items()) if word in words]
@@ -27,13 +37,14 @@ def places_of(leaves: dict[tuple[int, int], list[str]]) -> WordPlaces:
     return WordPlaces(
         num_leaves=len(leaves),
         size=sizes.__getitem__,
+        named=lambda word: named.get(word, ()),
         count=lambda word: len(codes(word)),
         codes=codes,
     )
 
 
 def slow_scores(
-    question: list[str], leaves: dict[tuple[int, int], list[str]]
+    question: list[str], leaves: dict[tuple[int, int], list[str]], names: dict[int, str]
 ) -> dict[tuple[int, int], float]:
     """The score of each leaf that has a word of the question, from the definition."""
     scores = {}
@@ -47,12 +58,20 @@ def slow_scores(
         total = 0.0
         for word in set(question):
             count = sum(word in each for each in leaves.values())
-            told = math.log1p((len(leaves) - count + 0.5) / (count + 0.5)) if count else 0.0
+            told = math.log1p((len(leaves) - count + 0.5) / (count + 0.5))
+            named = {number for number, name in names.items() if word in name.split()}
+            if not count and not named:
+                continue
             here = sum(word in each for each in sources[source_id])
             expected = max(count, 1) * len(sources[source_id]) / len(leaves)
             lift = math.log(max(here / expected, 1))
             by_source = min(lift / max(told, 1e-6), 1) * here / (here + 1.2)
-            shares = [word in words, 0.7 * any(word in each for each in beside), by_source]
+            by_name = 0.0
+            if source_id in named:
+                size = sum(number in named for number, _ in leaves)
+                by_name = min(math.log(len(leaves) / size) / told, 1)
+            beside_share = 0.7 * any(word in each for each in beside)
+            shares = [word in words, beside_share, by_source, by_name]
             total += told * max(shares)
         scores[source_id, index] = total
     return scores
@@ -64,18 +83,19 @@ def test_scores_are_those_of_the_definition() -> None:
     leaves = {
         (source_id, index): dice.sample(rare, 4) for source_id in (1, 2, 5) for index in range(20)
     }
+    names = {1: "w1 w2 w99", 2: "w2 w3", 5: "notes"}
     for _ in range(20):
-        question = dice.sample(rare, 3)
-        ids, scores = score_leaves(" ".join(question), places_of(leaves), 1000)
-        expected = slow_scores(question, leaves)
+        question = [*dice.sample(rare, 3), "w2", "w99"]
+        ids, scores = score_leaves(" ".join(question), places_of(leaves, names), 1000)
+        expected = slow_scores(question, leaves, names)
         assert {(each.source_id, each.index) for each in ids} == set(expected)
         for node_id, score in zip(ids, scores.tolist(), strict=True):
             assert node_id.level == 1
             assert score == pytest.approx(expected[node_id.source_id, node_id.index], rel=1e-5)
         assert scores.tolist() == sorted(scores.tolist(), reverse=True)
-        some, _ = score_leaves(" ".join(question), places_of(leaves), 1000, {2, 5})
+        some, _ = score_leaves(" ".join(question), places_of(leaves, names), 1000, {2, 5})
         assert some == [node_id for node_id in ids if node_id.source_id != 1]
-        best, _ = score_leaves(" ".join(question), places_of(leaves), 5)
+        best, _ = score_leaves(" ".join(question), places_of(leaves, names), 5)
         assert best == ids[:5]
 
 

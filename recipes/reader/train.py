@@ -26,6 +26,7 @@ from recipes.reader.changes import Changes
 from recipes.reader.dated import Dated
 from recipes.reader.forward import ReaderPass, answer_losses
 from recipes.reader.packing import Row, batches, pack
+from recipes.reader.pages import Pages, read_pages
 from recipes.reader.samples import with_turns
 from recipes.reader.scattered import Scattered, read_prose
 from recipes.reader.sources import Babi, Draw, Facts, Notes, Passages, Stories, read_notes
@@ -34,14 +35,15 @@ from recipes.reader.told import FOLDER, Told
 from recipes.reader.values import Values
 
 SHARES = {
-    "squad": 0.32,
+    "squad": 0.30,
     "fairytale": 0.03,
-    "notes": 0.32,
-    "facts": 0.01,
+    "notes": 0.26,
+    "facts": 0.05,
+    "pages": 0.06,
     "values": 0.01,
     "stories": 0.02,
-    "babi": 0.03,
-    "scattered": 0.09,
+    "babi": 0.02,
+    "scattered": 0.10,
     "changes": 0.06,
     "tables": 0.05,
     "dated": 0.02,
@@ -94,6 +96,7 @@ def sources(data: Path, notes: Path, *, held_out: bool) -> dict[str, Draw]:
         ).draw,
         "facts": Facts(words).draw,
         "stories": Stories(words).draw,
+        "pages": Pages(read_pages(data / "factbook", held_out=held_out)).draw,
         "values": Values(words).draw,
         "changes": Changes().draw,
         "tables": Tables().draw,
@@ -158,7 +161,10 @@ def evaluate(run: ReaderPass, rows: list[Row], max_tokens: int) -> dict[str, Any
 @click.command()
 @click.option("--base", type=Path, required=True, help="Folder of the converted base model.")
 @click.option(
-    "--data", type=Path, required=True, help="Folder with squad, fairytaleqa, babi and novels."
+    "--data",
+    type=Path,
+    required=True,
+    help="Folder with squad, fairytaleqa, babi, factbook, novels.",
 )
 @click.option("--notes", type=Path, required=True, help="Folder of notes written by hand.")
 @click.option("--out", type=Path, required=True, help="Receives checkpoints and the log.")

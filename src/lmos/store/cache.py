@@ -16,6 +16,7 @@ from lmos.errors import StoreCorrupt
 from lmos.nodes import NodeIds
 from lmos.store.blocks import SPANS, embeddings_layout, keys_layout
 from lmos.store.gather import BlockReader, Items
+from lmos.store.lexical import words_of_names
 from lmos.store.manifest import Manifest
 from lmos.store.records import SourceRecord, root_ids_of
 from lmos.store.tables import iter_sources
@@ -47,12 +48,13 @@ class ReadCache:
         self._seen: tuple[int, int] | None = None
         self._records: list[SourceRecord] | None = None
         self._sizes: dict[int, int] | None = None
+        self._named: dict[str, list[int]] | None = None
         self._root_ids: NodeIds | None = None
         self._root_keys: dict[int, _RootKeys] = {}
 
     def reset(self) -> None:
         """Forget everything: rows may lie elsewhere now."""
-        self._seen = self._records = self._sizes = self._root_ids = None
+        self._seen = self._records = self._sizes = self._named = self._root_ids = None
         self._root_keys = {}
         for reader in (self._spans, self._keys, self._embeddings):
             reader.reset()
@@ -70,6 +72,14 @@ class ReadCache:
         if self._sizes is None:
             self._sizes = {each.source.source_id: each.num_nodes(1) for each in records}
         return self._sizes
+
+    def named(self, db: apsw.Connection) -> dict[str, list[int]]:
+        """Of every word in the name of a source, the ids of those sources."""
+        records = self.records(db)
+        if self._named is None:
+            sources = (each.source for each in records)
+            self._named = words_of_names((each.source_id, each.name) for each in sources)
+        return self._named
 
     def root_ids(self, db: apsw.Connection) -> NodeIds:
         """Every node without a parent, in order of source, level, index."""

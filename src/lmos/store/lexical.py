@@ -3,16 +3,18 @@
 Scores are in nats: a leaf has, of each word of the question, what the word tells, the logarithm of
 how rare it is (the IDF of BM25). How often it stands in a leaf does not count, leaves are too short
 for that. Where it stands in the leaf beside alone, most of it counts: a sentence is longer than a
-leaf. And it counts for all leaves of a source that has more of it than others have: on a page about
-Egypt, the line "Coastline: 2,450 km" need not name the country. Pure functions; both stores use
-them. Knows neither disks nor models.
+leaf. And it counts for all leaves of a source that has more of it than others have, or that is
+named so: on a page about Egypt, the line "Coastline: 2,450 km" need not name the country. Pure
+functions; both stores use them. Knows neither disks nor models.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +45,14 @@ class WordPlaces:
     Attributes:
         num_leaves: Of the store.
         size: In how many leaves a source is.
+        named: Sources that have a word in their name.
         count: In how many leaves a word is.
         codes: In which, ascending, as `leaf_code` numbers them.
     """
 
     num_leaves: int
     size: Callable[[int], int]
+    named: Callable[[str], Collection[int]]
     count: Callable[[str], int]
     codes: Callable[[str], Codes]
 
@@ -56,6 +60,20 @@ class WordPlaces:
 def leaf_code(source_id: int, index: int) -> int:
     """A leaf as one number, in order of source and index; neighbours differ by one."""
     return source_id << _INDEX_BITS | index
+
+
+def words_of_names(names: Iterable[tuple[int, str]]) -> dict[str, list[int]]:
+    """In the names of which sources each word stands, of numbers and names of sources."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for source_id, name in names:
+        for word in _words_of_name(name):
+            found[word].append(source_id)
+    return dict(found)
+
+
+@lru_cache(maxsize=1 << 16)
+def _words_of_name(name: str) -> frozenset[str]:
+    return frozenset(words_of(name))
 
 
 def iter_leaf_words(text: bytes, start: int, spans: Spans) -> Iterator[list[str]]:
@@ -86,7 +104,7 @@ def score_leaves(
         limit: At most so many leaves are returned.
         source_ids: Only leaves of these; `None` for all.
     """
-    postings, weights_W = _postings(question, places)
+    words, postings, weights_W = _postings(question, places)
     codes_U, which_M = np.unique(np.concatenate(postings), return_inverse=True)
     has_WU = np.zeros((len(postings), len(codes_U)), np.float32)
     has_WU[np.repeat(np.arange(len(postings)), list(map(len, postings))), which_M] = 1
@@ -94,7 +112,7 @@ def score_leaves(
     beside_WU = np.zeros_like(has_WU)
     beside_WU[:, 1:] = has_WU[:, :-1] * is_next_U
     beside_WU[:, :-1] = np.maximum(beside_WU[:, :-1], has_WU[:, 1:] * is_next_U)
-    told_WU = _told_by_sources(postings, weights_W, codes_U, places)
+    told_WU = _told_by_sources(words, postings, weights_W, codes_U, places)
     scores_U = weights_W @ np.maximum(np.maximum(has_WU, _SHARE_BESIDE * beside_WU), told_WU)
     if source_ids is not None:
         is_in_U = np.isin(codes_U >> _INDEX_BITS, list(source_ids))
@@ -104,12 +122,17 @@ def score_leaves(
 
 
 def _told_by_sources(
-    postings: list[Codes], weights_W: NDArray[np.float32], codes_U: Codes, places: WordPlaces
+    words: list[str],
+    postings: list[Codes],
+    weights_W: NDArray[np.float32],
+    codes_U: Codes,
+    places: WordPlaces,
 ) -> NDArray[np.float32]:
     """Of each word and leaf, how much of the word counts because of the leaf's source: 0 to 1.
 
     In nats, how much likelier the word is in a leaf of this source than in any: nothing where a
-    source has no more of it than its length lets expect, as a novel has of "come".
+    source has no more of it than its length lets expect, as a novel has of "come". A source's name
+    counts as if the word stood in each of its leaves.
     """
     ids_S, source_U = np.unique(codes_U >> _INDEX_BITS, return_inverse=True)
     counts_WS = np.zeros((len(postings), len(ids_S)), np.float32)
@@ -121,24 +144,33 @@ def _told_by_sources(
     lift_WS = np.log(np.maximum(counts_WS / expected_WS, 1))
     share_WS = np.minimum(lift_WS / np.maximum(weights_W, 1e-6)[:, None], 1)
     told_WS = share_WS * counts_WS / (counts_WS + _SATURATION)
+    for told_S, word, weight in zip(told_WS, words, weights_W.tolist(), strict=True):
+        if named := places.named(word):
+            lift = math.log(places.num_leaves / max(sum(map(places.size, named)), 1))
+            share = min(max(lift, 0.0) / max(weight, 1e-6), 1.0)
+            is_named_S = np.isin(ids_S, list(named))
+            told_S[is_named_S] = np.maximum(told_S[is_named_S], share)
     result: NDArray[np.float32] = told_WS.astype(np.float32)[:, source_U]
     return result
 
 
-def _postings(question: str, places: WordPlaces) -> tuple[list[Codes], NDArray[np.float32]]:
-    """Leaves of the words that count, and what each word tells; at least one, maybe empty."""
+def _postings(
+    question: str, places: WordPlaces
+) -> tuple[list[str], list[Codes], NDArray[np.float32]]:
+    """The words that count, their leaves, and what each tells; at least one, maybe empty."""
     counts = {word: places.count(word) for word in dict.fromkeys(words_of(question))}
-    known = sorted((count, word) for word, count in counts.items() if count)
+    known = sorted((count, word) for word, count in counts.items() if count or places.named(word))
     rare = [pair for pair in known if pair[0] <= _COMMON * places.num_leaves] or known
-    postings, weights = [np.empty(0, np.int64)], [0.0]
+    words, postings, weights = [""], [np.empty(0, np.int64)], [0.0]
     room = _MAX_PLACES
     for count, word in rare:
         if len(postings) > 1 and count > room:
             break
         room -= count
+        words.append(word)
         postings.append(places.codes(word))
         weights.append(math.log1p((places.num_leaves - count + 0.5) / (count + 0.5)))
-    return postings, np.array(weights, np.float32)
+    return words, postings, np.array(weights, np.float32)
 
 
 def _leaf_ids(codes_N: Codes) -> NodeIds:

@@ -22,7 +22,14 @@ from lmos.nodes import NodeId, NodeIds, PlaceMark, Source, Span
 from lmos.store.base import AbstractStore, LevelPatch, SourcePatch, Spans, WindowPlace, WindowRecord
 from lmos.store.blocks import SPAN_NUMBERS, patch_spans
 from lmos.store.invariants import TreeTail, find_faults
-from lmos.store.lexical import Codes, WordPlaces, iter_leaf_words, leaf_code, score_leaves
+from lmos.store.lexical import (
+    Codes,
+    WordPlaces,
+    iter_leaf_words,
+    leaf_code,
+    score_leaves,
+    words_of_names,
+)
 from lmos.store.manifest import Manifest
 from lmos.store.patching import patched_record
 from lmos.store.places import Places, iter_faults, placed
@@ -223,9 +230,12 @@ class MemoryStore(AbstractStore):
         if self._words[0] != self._version:
             self._words = self._version, self._index_words()
         codes, none = self._words[1], np.empty(0, np.int64)
+        names = ((number, tree.record.source.name) for number, tree in self._trees.items())
+        named = words_of_names(names)
         places = WordPlaces(
             num_leaves=sum(tree.record.num_nodes(1) for tree in self._trees.values()),
             size=lambda source_id: self._trees[source_id].record.num_nodes(1),
+            named=lambda word: named.get(word, ()),
             count=lambda word: len(codes.get(word, none)),
             codes=lambda word: codes.get(word, none),
         )

@@ -492,8 +492,8 @@ class SQLiteStore(AbstractStore):
         self, question: str, limit: int, source_ids: Collection[int] | None = None
     ) -> tuple[NodeIds, NDArray[np.float32]]:
         with self._transaction(_READ) as db:
-            sizes = self._cache.num_leaves(db)
-            return wordindex.score_leaves(db, question, sizes, limit, source_ids)
+            sizes, named = self._cache.num_leaves(db), self._cache.named(db)
+            return wordindex.score_leaves(db, question, sizes, named, limit, source_ids)
 
     def verify(self) -> list[str]:
         try:

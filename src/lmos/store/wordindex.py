@@ -77,6 +77,7 @@ def score_leaves(
     db: apsw.Connection,
     question: str,
     sizes: Mapping[int, int],
+    named: Mapping[str, Collection[int]],
     limit: int,
     source_ids: Collection[int] | None,
 ) -> tuple[NodeIds, NDArray[np.float32]]:
@@ -86,12 +87,14 @@ def score_leaves(
         db: Of the file.
         question: Any text.
         sizes: Of every source, in how many leaves it is.
+        named: Sources by the words of their names.
         limit: At most so many leaves are returned.
         source_ids: Only leaves of these; `None` for all.
     """
     places = WordPlaces(
         num_leaves=sum(sizes.values()),
         size=lambda source_id: sizes.get(source_id, 1),
+        named=lambda word: named.get(word, ()),
         count=lambda word: _count(db, word),
         codes=lambda word: _codes(db, word),
     )
