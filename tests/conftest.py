@@ -34,15 +34,30 @@ def tiny_llama(tokenizer_folder: Path) -> BaseModel:
 
 
 @pytest.fixture(scope="session")
+def endless_llama(tokenizer_folder: Path) -> BaseModel:
+    """The same, whose answers go on as long as they may."""
+    return new_llama(tokenizer_folder, is_endless=True)
+
+
+@pytest.fixture(scope="session")
 def keyed_llama(tokenizer_folder: Path) -> BaseModel:
     """The same with attention keys in the place of retrieval heads."""
     return new_llama(tokenizer_folder, has_heads=False)
 
 
 def new_llama(
-    tokenizer_folder: Path, seed: int = 1, *, has_heads: bool = True, **changes: object
+    tokenizer_folder: Path,
+    seed: int = 1,
+    *,
+    has_heads: bool = True,
+    is_endless: bool = False,
+    **changes: object,
 ) -> BaseModel:
     model = BaseModel.from_config({**LLAMA, **changes}, tokenizer_folder, seed)
+    if not is_endless:
+        # Random weights hardly ever come to an end: let one token in twelve end an answer.
+        ends = [model.end_id, *range(7, model.module.config.vocab_size, 12)]
+        model.module.generation_config.eos_token_id = ends
     if not has_heads:
         model.new_adapter()
     generator = torch.Generator().manual_seed(seed)

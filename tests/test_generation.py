@@ -22,6 +22,12 @@ from lmos.store import AbstractStore
 QUESTION = "Who  sleeps?"
 
 
+@pytest.fixture(scope="session")
+def tiny_llama(endless_llama: BaseModel) -> BaseModel:
+    """One whose answers go on as long as they may."""
+    return endless_llama
+
+
 @pytest.fixture(scope="module")
 def store(tiny_llama: BaseModel) -> AbstractStore:
     return filled_store(tiny_llama, a=prose(60), b=prose(30, seed=1))

@@ -30,8 +30,11 @@ QUESTION = "What does the lock open with?"
 
 
 @pytest.fixture(scope="module")
-def server(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("stores"), tiny_llama) as server, server.client() as client:
+def server(endless_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with (
+        served(tmp_path_factory.mktemp("stores"), endless_llama) as server,
+        server.client() as client,
+    ):
         client.post("/stores", json={"name": "life"}).raise_for_status()
         body = {"name": "notes/diary", "text": TEXT, "time": 5.0, "metadata": {"by": "Greta"}}
         client.post("/stores/life/sources", json=body).raise_for_status()

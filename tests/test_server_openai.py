@@ -25,13 +25,13 @@ QUESTION = "What does the lock open with?"
 
 
 @pytest.fixture(scope="module")
-def server(tiny_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def server(endless_llama: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("stores")
-    with Session.create(folder / "life.lmos", tiny_llama) as session:
+    with Session.create(folder / "life.lmos", endless_llama) as session:
         session.add("notes/diary", TEXT, time=5.0, metadata={"by": "Greta", "year": "2024"})
         session.add("menu", "Le café ferme à midi. 世界 🌍", metadata={"by": "Hugo"})
-    Session.create(folder / "empty.lmos", tiny_llama).close()
-    with served(folder, tiny_llama) as server:
+    Session.create(folder / "empty.lmos", endless_llama).close()
+    with served(folder, endless_llama) as server:
         yield server
 
 

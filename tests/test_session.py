@@ -47,7 +47,7 @@ RATIOS = (16, 4, 2)
 def model_folder(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model that says that it was trained."""
     folder = tmp_path_factory.mktemp("model")
-    model = new_llama(tokenizer_folder)
+    model = new_llama(tokenizer_folder, is_endless=True)
     model.is_trained = True
     model.save_pretrained(folder)
     return folder
