@@ -69,7 +69,7 @@ def slow_scores(
             by_name = 0.0
             if source_id in named:
                 size = sum(number in named for number, _ in leaves)
-                by_name = min(math.log(len(leaves) / size) / told, 1)
+                by_name = min(math.log(len(leaves) / size) / math.log(4), 1)
             beside_share = 0.7 * any(word in each for each in beside)
             shares = [word in words, beside_share, by_source, by_name]
             total += told * max(shares)

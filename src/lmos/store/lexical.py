@@ -32,6 +32,8 @@ _COMMON = 0.25
 """A word in a larger share of all leaves does not count, if there is another."""
 _SATURATION = 1.2
 """As k1 of BM25: a word that a source has once need not be what it is about."""
+_WHOLE_NAME = math.log(4)
+"""In nats, how telling a word of a source's name must be to count whole."""
 _MAX_PLACES = 20_000
 """Of all words of a question together, rare ones first; the rest tells little."""
 
@@ -131,8 +133,8 @@ def _told_by_sources(
     """Of each word and leaf, how much of the word counts because of the leaf's source: 0 to 1.
 
     In nats, how much likelier the word is in a leaf of this source than in any: nothing where a
-    source has no more of it than its length lets expect, as a novel has of "come". A source's name
-    counts as if the word stood in each of its leaves.
+    source has no more of it than its length lets expect, as a novel has of "come". What is in a
+    source's name counts whole if sources named so are a quarter of the store or less.
     """
     ids_S, source_U = np.unique(codes_U >> _INDEX_BITS, return_inverse=True)
     counts_WS = np.zeros((len(postings), len(ids_S)), np.float32)
@@ -144,10 +146,10 @@ def _told_by_sources(
     lift_WS = np.log(np.maximum(counts_WS / expected_WS, 1))
     share_WS = np.minimum(lift_WS / np.maximum(weights_W, 1e-6)[:, None], 1)
     told_WS = share_WS * counts_WS / (counts_WS + _SATURATION)
-    for told_S, word, weight in zip(told_WS, words, weights_W.tolist(), strict=True):
+    for told_S, word in zip(told_WS, words, strict=True):
         if named := places.named(word):
             lift = math.log(places.num_leaves / max(sum(map(places.size, named)), 1))
-            share = min(max(lift, 0.0) / max(weight, 1e-6), 1.0)
+            share = min(max(lift, 0.0) / _WHOLE_NAME, 1.0)
             is_named_S = np.isin(ids_S, list(named))
             told_S[is_named_S] = np.maximum(told_S[is_named_S], share)
     result: NDArray[np.float32] = told_WS.astype(np.float32)[:, source_U]
