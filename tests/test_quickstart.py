@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -43,3 +44,19 @@ assert torch._dynamo.__file__
 def test_the_compiler_is_imported_when_it_is_used_and_not_before(script: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_threads_spin_for_a_short_time_unless_the_user_says_otherwise(
+    given: dict[str, str], spins: str
+) -> None:
+    script = "import lmos, os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    others = {name: value for name, value in os.environ.items() if name not in names}
+    shown = subprocess.run(
+        [sys.executable, "-c", script], env=others | given, capture_output=True, check=True
+    )
+    assert shown.stdout.decode().strip() == spins

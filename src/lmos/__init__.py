@@ -7,6 +7,7 @@ imported when they are first used, so that a command can answer before torch is 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
     from lmos.tree.segments import AbstractSegmenter
 
 __version__ = "0.1.0"
+
+# Threads that wait for each other spin, for long by default: beside another busy process they spin
+# on the very core that the other one needs. OpenMP of GNU reads this when torch is imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 __all__ = [
     "AbstractFormat",
