@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import bm25s  # type: ignore[import-untyped]
+import bm25s
 
 
 class LexicalIndex:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lmos.model.tokens import Tokens
 from lmos.training.corpus import is_held_out
-from lmos.training.facts import make_facts, make_near_miss
+from lmos.training.facts import Fact, make_facts, make_near_miss
 from lmos.training.families import TRAINING_FAMILIES
 from lmos.training.words import WordBank
 from lmos.tree.segments import SegmentConfig, Window, iter_windows
@@ -222,8 +222,8 @@ def make_fact_text(
 ) -> Text:
     """Facts of templates and near misses of them, a line each."""
     facts = make_facts(rng, words, TRAINING_FAMILIES, 40)
-    lines = [(fact.statement, fact) for fact in facts]
-    lines += [(make_near_miss(rng, words, fact), None) for fact in facts for _ in range(1)]
+    lines: list[tuple[str, Fact | None]] = [(fact.statement, fact) for fact in facts]
+    lines += [(make_near_miss(rng, words, fact), None) for fact in facts]
     rng.shuffle(lines)
     paragraphs = [line for line, _ in lines]
     questions = [

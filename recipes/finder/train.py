@@ -201,7 +201,7 @@ def evaluate(
     ways = {"heads": scores_QN, "bm25": lexical_QN}
     for weight in weights:
         ways[f"sum{weight:g}"] = standard(scores_QN) + weight * standard(lexical_QN)
-    result = {}
+    result: dict[str, float] = {}
     for way, scores in ways.items():
         order_QN = scores.argsort(-1, descending=True)[:, :200]
         leaf = {1: 0, 5: 0, 20: 0}
@@ -285,7 +285,7 @@ def main(
     groups = group_by_kind(texts)
     for group in groups.values():
         group.sort(key=lambda text: len(text.windows))
-    heads = RetrievalHeads(HeadsConfig(*embeddings_VD.shape, key_width))
+    heads = RetrievalHeads(HeadsConfig(len(embeddings_VD), embeddings_VD.shape[1], key_width))
     with torch.no_grad():
         mean_D = embeddings_VD.mean(0)
         heads.own.bias.copy_(-(heads.own.weight @ mean_D))
@@ -319,10 +319,10 @@ def main(
             save_file({k: v.contiguous() for k, v in heads.state_dict().items()}, out)
         if step == steps:
             break
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * min(1.0, (step + 1) / 50) * max(0.02, 1 - step / steps)
+        for each, peak in zip(optimizer.param_groups, peaks, strict=True):
+            each["lr"] = peak * min(1.0, (step + 1) / 50) * max(0.02, 1 - step / steps)
         loss, right = batch_loss(heads, embeddings_VD, draw_batch(groups, rng, runs), 0.3, drop)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
         mean_loss = loss.item() if not step else 0.98 * mean_loss + 0.02 * loss.item()

@@ -192,7 +192,7 @@ def read_pages(folder: Path, *, held_out: bool) -> dict[str, dict[str, str]]:
         country = first.removeprefix("Country: ").strip()
         if not first.startswith("Country: ") or is_held_out(country, _HELD_OUT) != held_out:
             continue
-        found = {}
+        found: dict[str, str] = {}
         for line in lines:
             label, colon, told = line.partition(": ")
             value = _NOTE.sub("", told).strip()
