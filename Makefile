@@ -26,7 +26,7 @@ test: install ## everything that must hold; what lints runs beside the tests
 	@$(MAKE) --no-print-directory -j 2 check suite
 
 suite: install
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not gpu"
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist worksteal -m "not slow and not gpu"
 
 soak: install ## the long tests, those on a Ray cluster among them
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,ray]'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 from jaxtyping import install_import_hook
@@ -18,6 +19,9 @@ from lmos.store import keys  # noqa: E402
 
 # Keys are slow to derive on purpose; `test_encryption.py` also makes one at the full cost.
 keys.SCRYPT["n"] = 1 << 10
+
+# What is imported by now stays, so no collection need look at it.
+gc.freeze()
 
 LLAMA = {**ARCHITECTURES["llama"], "max_position_embeddings": 512}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 # Before anything of lmos.model.
-from lmos.cli.quickstart import without_compiler
+from lmos.cli.quickstart import without_collection, without_compiler
 
 # isort: split
 from lmos import session
@@ -41,7 +41,7 @@ def load_model(choice: ModelChoice, default: str, default_adapter: str | None = 
         ModelError: It cannot be loaded or used.
     """
     name = choice.name or default
-    with _warnings_as_lines(), waiting(f"loading {name}"), without_compiler():
+    with _warnings_as_lines(), waiting(f"loading {name}"), without_collection(), without_compiler():
         return session.load_model(name, choice.adapter or default_adapter, **choice.loading)
 
 

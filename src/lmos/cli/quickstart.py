@@ -1,13 +1,15 @@
-"""A quicker start: imports transformers and loads models without torch's compiler and clusters.
+"""A quicker start: imports transformers and loads models without what no command needs then.
 
-Both mark functions for the compiler, and transformers asks whether a model can be shared among
+Both mark functions for torch's compiler, and transformers asks whether a model can be shared among
 machines. Each brings in modules of torch that take as long to import as a question takes to answer,
-and no command that opens a store needs them. Importing this file imports transformers, so it has to
-come before anything of `lmos.model`. Knows no models.
+and no command that opens a store needs them. Meanwhile the garbage collector would look again and
+again through half a million objects that all stay. Importing this file imports transformers, so it
+has to come before anything of `lmos.model`. Knows no models.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -78,6 +80,19 @@ def without_compiler() -> Iterator[None]:
         _put_back()
 
 
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Inside the `with` no garbage is collected."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@without_collection()
 def import_transformers() -> None:
     """Import transformers as if torch had neither a compiler nor clusters, if it is not there."""
     if _LIBRARY in sys.modules or "WORLD_SIZE" in os.environ:
@@ -94,6 +109,7 @@ def import_transformers() -> None:
                 importlib.import_module(f"{_LIBRARY}.{name}")
     finally:
         torch.distributed.is_available = is_available
+        gc.freeze()  # Modules stay; no later collection looks at them.
 
 
 import_transformers()
