@@ -351,7 +351,7 @@ def test_above_the_text_embeddings_come_back(
 @pytest.mark.parametrize("level", [0, 2])
 def test_an_empty_store_has_no_hits(tiny_llama: BaseModel, strategy: str, level: int) -> None:
     store = MemoryStore(small_manifest(tiny_llama))
-    assert retrieve(tiny_llama, store, strategy=strategy, level=level) == Retrieval((), ())
+    assert retrieve(tiny_llama, store, strategy=strategy, level=level) == Retrieval(())
 
 
 def test_a_question_without_words_is_refused(tiny_llama: BaseModel, store: AbstractStore) -> None:

@@ -532,7 +532,7 @@ class Session:
             if when == "never" or not needs_store(self.model, asked, recent):
                 return Answer(
                     question,
-                    Retrieval((), ()),
+                    Retrieval(()),
                     (),
                     {"retrieve": 0.0},
                     _stream=speak(self.model, asked, recent, max_new_tokens, temperature, seed),

@@ -7,7 +7,8 @@ writes; does not know what is done with what it returns.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -28,17 +29,29 @@ _WORD_BYTES = 48
 """How much of a word that a node was cut from is read along; longer ones stay cut."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Retrieval:
     """What a question found.
 
     Attributes:
         hits: In time order: by the time of the source, then by place in it.
-        walk: One entry a level.
+        levels: What each level kept, as the strategy yielded it.
     """
 
     hits: tuple[Hit, ...]
-    walk: tuple[LevelTrace, ...]
+    levels: tuple[Kept, ...] = field(default=(), repr=False)
+
+    @cached_property
+    def walk(self) -> tuple[LevelTrace, ...]:
+        """One entry a level, for people to read; made when it is first asked for."""
+        return tuple(kept.trace for kept in self.levels)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Retrieval):
+            return NotImplemented
+        return self.hits == other.hits and self.walk == other.walk
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class _Candidate(NamedTuple):
@@ -57,7 +70,7 @@ class _Candidate(NamedTuple):
     @property
     def parts(self) -> ScoreParts | None:
         """What its score comes from, if it is joined from two."""
-        return None if self.kept is None or not self.kept.parts else self.kept.parts[self.place]
+        return None if self.kept is None else self.kept.parts(self.place)
 
 
 @dataclass(frozen=True)
@@ -171,14 +184,14 @@ class Retriever:
                 question,
                 config.lexical_weight,
             )
-            levels = list(self._strategy.walk(search))
+            levels = tuple(self._strategy.walk(search))
             candidates = sorted(
                 _Candidate(-score, node_id, place, kept)
                 for kept in levels
                 if kept.ids.rows[0, 1] <= target
                 for place, (node_id, score) in enumerate(zip(kept.ids, kept.scores, strict=True))
             )
-            return Retrieval(self._hits(store, candidates), tuple(kept.trace for kept in levels))
+            return Retrieval(self._hits(store, candidates), levels)
 
     def open(self, store: AbstractStore, ranked: Iterable[tuple[NodeId, float]]) -> tuple[Hit, ...]:
         """Open nodes that another search found and scored, as a walk opens its own."""

@@ -60,7 +60,9 @@ class Kept:
         num_candidates: Nodes that were scored.
         parents: Of each, the place in `above`, or -1 where the walk began.
         above: What the level above kept, if it was opened.
-        parts: Of each, what its score comes from, where it is joined from two.
+        attention: Of each, the part of its score that the attention gave, where it is joined from
+            two.
+        lexical: And the nats of shared words that it was joined from.
     """
 
     ids: NodeIds
@@ -68,14 +70,20 @@ class Kept:
     num_candidates: int
     parents: NDArray[np.int64]
     above: Kept | None = None
-    parts: tuple[ScoreParts, ...] | None = None
+    attention: tuple[float, ...] | None = None
+    lexical: tuple[float, ...] | None = None
 
     @property
     def trace(self) -> LevelTrace:
         """The same for people to read."""
         pairs = tuple(zip(self.ids, self.scores, strict=True))
-        lexical = None if self.parts is None else tuple(part.lexical for part in self.parts)
-        return LevelTrace(pairs[0][0].level, self.num_candidates, pairs, lexical)
+        return LevelTrace(pairs[0][0].level, self.num_candidates, pairs, self.lexical)
+
+    def parts(self, place: int) -> ScoreParts | None:
+        """What the score of a node comes from, if it is joined from two."""
+        if self.attention is None or self.lexical is None:
+            return None
+        return ScoreParts(self.attention[place], self.lexical[place])
 
     def path(self, place: int) -> tuple[WalkStep, ...]:
         """The way to a node, itself last."""
@@ -144,8 +152,8 @@ class Search:
         if lexical_N is None:
             return kept
         attention_N = attention_RN.amax(0).numpy()
-        pairs = zip(attention_N[places].tolist(), lexical_N[places].tolist(), strict=True)
-        return replace(kept, parts=tuple(ScoreParts(*pair) for pair in pairs))
+        attention, lexical = (tuple(each[places].tolist()) for each in (attention_N, lexical_N))
+        return replace(kept, attention=attention, lexical=lexical)
 
     def _bonus(self, attention_RN: Tensor, lexical_N: NDArray[np.float32]) -> Tensor:
         r"""What shared words add to the attention, in its own unit.

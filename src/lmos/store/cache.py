@@ -19,7 +19,7 @@ from lmos.store.gather import BlockReader, Items
 from lmos.store.lexical import words_of_names
 from lmos.store.manifest import Manifest
 from lmos.store.records import SourceRecord, root_ids_of
-from lmos.store.tables import iter_sources
+from lmos.store.tables import find_source, iter_sources
 
 _INDEX_BITS = 36
 
@@ -47,6 +47,7 @@ class ReadCache:
         self._embeddings = BlockReader(embeddings_layout(manifest))
         self._seen: tuple[int, int] | None = None
         self._records: list[SourceRecord] | None = None
+        self._by_id: dict[int, SourceRecord] = {}
         self._sizes: dict[int, int] | None = None
         self._named: dict[str, list[int]] | None = None
         self._root_ids: NodeIds | None = None
@@ -55,7 +56,7 @@ class ReadCache:
     def reset(self) -> None:
         """Forget everything: rows may lie elsewhere now."""
         self._seen = self._records = self._sizes = self._named = self._root_ids = None
-        self._root_keys = {}
+        self._root_keys, self._by_id = {}, {}
         for reader in (self._spans, self._keys, self._embeddings):
             reader.reset()
 
@@ -64,7 +65,15 @@ class ReadCache:
         self._refresh(db)
         if self._records is None:
             self._records = list(iter_sources(db))
+            self._by_id = {each.source.source_id: each for each in self._records}
         return self._records
+
+    def record(self, db: apsw.Connection, source_id: int) -> SourceRecord | None:
+        """One source; it alone is read if not all have been."""
+        self._refresh(db)
+        if self._records is None:
+            return find_source(db, "source_id", source_id)
+        return self._by_id.get(source_id)
 
     def num_leaves(self, db: apsw.Connection) -> dict[int, int]:
         """Of every source by id, how many nodes of level 1 it has."""

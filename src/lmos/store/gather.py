@@ -105,13 +105,23 @@ class BlockReader:
 
 
 def _stretches(ids: NodeIds, block_items: int) -> _Stretches:
-    order_N = np.lexsort(ids.rows.T[::-1])
-    blocks_N, offsets_N = np.divmod(ids.rows[order_N, 2], block_items)
-    places_N3 = np.column_stack([ids.rows[order_N, :2], blocks_N])
-    is_first_N = np.append(True, (np.diff(places_N3, axis=0) != 0).any(1))
+    rows_N3 = ids.rows
+    order_N = None if _are_in_order(rows_N3) else np.lexsort(rows_N3.T[::-1])
+    rows_N3 = rows_N3 if order_N is None else rows_N3[order_N]
+    blocks_N, offsets_N = np.divmod(rows_N3[:, 2], block_items)
+    places_N3 = np.column_stack([rows_N3[:, :2], blocks_N])
+    is_first_N = np.append(True, (places_N3[1:] != places_N3[:-1]).any(1))
     first_M = np.flatnonzero(is_first_N)
     starts_M, stops_M = offsets_N[first_M], offsets_N[np.append(first_M[1:], len(ids)) - 1] + 1
     shift_M = np.cumsum(stops_M - starts_M) - stops_M
-    rows_N = np.empty(len(ids), np.int64)
-    rows_N[order_N] = shift_M[np.cumsum(is_first_N) - 1] + offsets_N
+    rows_N = shift_M[np.cumsum(is_first_N) - 1] + offsets_N
+    if order_N is not None:
+        rows_N[order_N] = rows_N.copy()
     return _Stretches(places_N3[first_M], starts_M, stops_M, rows_N)
+
+
+def _are_in_order(rows_N3: NDArray[np.int64]) -> bool:
+    """Whether nodes of one level come by source and index, as most do."""
+    sources_N, levels_N, indices_N = rows_N3.T
+    is_next_N = (np.diff(sources_N) > 0) | ((np.diff(sources_N) == 0) & (np.diff(indices_N) > 0))
+    return bool((levels_N == levels_N[0]).all() and is_next_N.all())

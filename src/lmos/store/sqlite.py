@@ -265,7 +265,7 @@ class SQLiteStore(AbstractStore):
 
     def source_by_id(self, source_id: int) -> Source:
         with self._transaction(_READ) as db:
-            return _source_with_id(db, source_id).source
+            return self._known(db, source_id).source
 
     def put_source(
         self,
@@ -452,7 +452,7 @@ class SQLiteStore(AbstractStore):
 
     def text(self, source_id: int, byte_span: Span | None = None) -> bytes:
         with self._transaction(_READ) as db:
-            num_bytes = _source_with_id(db, source_id).source.num_bytes
+            num_bytes = self._known(db, source_id).source.num_bytes
             start, stop = (0, num_bytes) if byte_span is None else byte_span
             start, stop = max(start, 0), min(stop, num_bytes)
             return tables.read_items(db, TEXT, source_id, 0, start, stop)
@@ -558,6 +558,13 @@ class SQLiteStore(AbstractStore):
     def _records(self) -> list[SourceRecord]:
         with self._transaction(_READ) as db:
             return self._cache.records(db)
+
+    def _known(self, db: apsw.Connection, source_id: int) -> SourceRecord:
+        """A source, from memory where all have been read."""
+        record = self._cache.record(db, source_id)
+        if record is None:
+            raise no_source_with_id(source_id)
+        return record
 
     def _write_patch(self, db: apsw.Connection, source_id: int, patch: SourcePatch) -> None:
         tables.splice_windows(db, source_id, patch.window_start, patch.windows)

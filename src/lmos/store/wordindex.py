@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 
 import apsw
 import numpy as np
@@ -145,4 +146,4 @@ def _count(db: apsw.Connection, word: str) -> int:
 
 def _codes(db: apsw.Connection, word: str) -> Codes:
     rows = db.execute("SELECT rowid FROM words WHERE words MATCH ?", (f'"{word}"',))
-    return np.fromiter((code for (code,) in rows), np.int64)
+    return np.fromiter(chain.from_iterable(rows), np.int64)

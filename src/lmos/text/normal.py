@@ -73,6 +73,8 @@ def readable(text: str) -> str:
         >>> readable("Cafe\u0301 \u00a0 au\u00ad lait\ufeff \r\n")
         'Café au lait\n'
     """
+    # What see makes of it too, but one character at a time.
+    text = text.replace("\r\n", "\n")
     text = _TRAILING.sub("", see(text).text)
     text = _INDENT.sub(lambda match: " " * len(match.group().expandtabs(4)), text)
     return _SPACES.sub(" ", text)

@@ -56,10 +56,10 @@ def _are_rows(lines: Sequence[str], mark: str) -> bool:
     Where a space follows each comma, as in prose, two have to.
     """
     num_marks = _count(lines[0], mark)
-    below = [_count(line, mark) for line in lines[1:]]
-    if is_record(lines[0]):
-        return below[:1] == [num_marks]
-    return num_marks > 1 and below == [num_marks, num_marks]
+    if len(lines) < 2 or _count(lines[1], mark) != num_marks:
+        return False
+    is_third = len(lines) > 2 and _count(lines[2], mark) == num_marks
+    return is_record(lines[0]) or (num_marks > 1 and is_third)
 
 
 def _are_names(names: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from lmos.nodes import Source, Span
 from lmos.store import AbstractStore
@@ -27,7 +28,9 @@ _BEYOND_BYTES = 1 << 10
 _MAX_LINE_BYTES = 400
 """A longer line is no heading, whatever it begins with."""
 _MAX_TITLE = 100
-_KEPT_TEXTS = 8
+_KEPT_TEXTS = 128
+_FIELD_MARKS = ",;\t"
+_QUOTES = "\"'“”‘’„«»"
 _WORD = re.compile(r"[^\W\d_]*")
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})\s*([^`\s]*)")
 
@@ -133,21 +136,18 @@ def without_headings(text: str, headings: Sequence[str]) -> str:
         rest = below
 
 
-@dataclass(frozen=True)
-class _Line:
+class _Line(NamedTuple):
     text: str
     start: int
     stop: int
-
-    @property
-    def is_blank(self) -> bool:
-        return not self.text.strip()
+    is_blank: bool
 
 
 def _iter_lines(text: bytes, start: int) -> Iterator[_Line]:
     for raw in text.split(b"\n"):
         stop = start + len(raw) + 1
-        yield _Line(raw.decode(errors="replace").lstrip("\ufeff"), start, stop)
+        line = raw.decode(errors="replace").lstrip("\ufeff")
+        yield _Line(line, start, stop, not line.strip())
         start = stop
 
 
@@ -216,11 +216,12 @@ class _Scan:
         """Whether a line cannot be anything but text, asked first because most are that."""
         text = self._lines[number].text
         below = self._lines[number + 1].text[:1] if number + 1 < len(self._lines) else ""
-        is_marked = not text[:1].isalpha() or text.rstrip()[-1] in ":：" or below in ("=", "-")
+        begins_plainly = text[0].isalpha() or text[0] in _QUOTES
+        is_marked = not begins_plainly or text.rstrip()[-1] in ":：" or below in ("=", "-")
         if is_marked or "|" in text or _first_word(text) in DATE_WORDS:
             return False
         is_first = self._is_first(number)
-        return not (is_first and any(mark in text for mark in ",;\t"))
+        return not (is_first and any(mark in text for mark in _FIELD_MARKS))
 
     def _leave_list(self, line: _Line) -> None:
         """A label is above its list and no further."""
@@ -234,18 +235,17 @@ class _Scan:
     def _heading(self, number: int) -> tuple[int | None, int]:
         """How high a line stands as a heading, and how many lines the heading has."""
         text = self._lines[number].text
-        if not _title(text):
-            return None, 1
         rank = self._setext_rank(number)
         if rank is not None:
-            return rank, 2
+            return (rank, 2) if _title(text) else (None, 1)
         rank = rank_of(text)
         if rank is None or rank < 1 or rank > LABEL_RANK:
             return None, 1
         if rank < 7 and (text.startswith(("    ", "\t")) or len(text) > 4 * _MAX_TITLE):
             return None, 1
         is_label = rank == LABEL_RANK
-        return (None if is_label and not self._is_above_list(number) else rank), 1
+        is_heading = (not is_label or self._is_above_list(number)) and _title(text)
+        return (rank if is_heading else None), 1
 
     def _setext_rank(self, number: int) -> int | None:
         """Of a single line of prose above a row of dashes."""
@@ -289,7 +289,9 @@ class _Scan:
 
     def _table_stop(self, number: int) -> int | None:
         """The number of the line after a table that begins here."""
-        if number + 1 == len(self._lines):
+        head = self._lines[number].text
+        may_begin = "|" in head or (self._is_first(number) and any(c in head for c in _FIELD_MARKS))
+        if not may_begin or number + 1 == len(self._lines):
             return None
         texts = [line.text for line in self._lines[number : number + 3]]
         columns = find_columns(texts, is_first=self._is_first(number))
