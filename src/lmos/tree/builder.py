@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from lmos.model import heap
 from lmos.model.base import BaseModel
 from lmos.nodes import NodeId, Source, Span
 from lmos.store import AbstractStore, LevelPatch, Manifest, SourcePatch, WindowRecord
@@ -31,6 +32,9 @@ from lmos.tree.segments import (
 )
 
 _T = TypeVar("_T")
+
+_TRIM_TOKENS = 8192
+"""After more than that in one go, memory is given back."""
 
 Progress = Callable[[int], None]
 """Called with the number of tokens that were compressed since the last call."""
@@ -238,6 +242,8 @@ class TreeBuilder:
         for batch in _chunks(contents, max(1, self._batch_items // self._segments.window)):
             nodes += self._compressor.text(batch)
             progress(sum(len(token_ids) for token_ids, _ in batch))
+        if sum(len(token_ids) for token_ids, _ in contents) > _TRIM_TOKENS:
+            heap.trim()
         return dict(zip(contents, nodes, strict=True))
 
     def _compress_nodes(
