@@ -42,6 +42,12 @@ def test_a_text_that_was_made_readable_stays(text: str) -> None:
     assert all(line == line.rstrip() for line in read.split("\n"))
 
 
+@given(st.text(st.sampled_from("\r\n a\u0301\xad\ufeff"), max_size=12))
+@settings(deadline=None, max_examples=500)
+def test_what_is_read_is_what_is_seen(text: str) -> None:
+    assert readable(text) == readable(see(text).text)
+
+
 @given(st.text(max_size=60))
 @settings(deadline=None, max_examples=300)
 def test_words_stay(text: str) -> None:

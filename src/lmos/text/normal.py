@@ -23,6 +23,7 @@ _JOINER = re.compile(
 _ODD = re.compile(r"[^\S \t\n]|[\u200c\u200d]")
 _LINE_ENDS = frozenset("\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
 _SPACES = re.compile(r"(?<=\S)[^\S\n]+")
+_LINE_END = re.compile(r"(?<!\r)\r\n")
 _TRAILING = re.compile(r"[^\S\n]+$", re.MULTILINE)
 _INDENT = re.compile(r"^[^\S\n]+", re.MULTILINE)
 
@@ -74,7 +75,7 @@ def readable(text: str) -> str:
         'Café au lait\n'
     """
     # What see makes of it too, but one character at a time.
-    text = text.replace("\r\n", "\n")
+    text = _LINE_END.sub("\n", text) if "\r" in text else text
     text = _TRAILING.sub("", see(text).text)
     text = _INDENT.sub(lambda match: " " * len(match.group().expandtabs(4)), text)
     return _SPACES.sub(" ", text)
