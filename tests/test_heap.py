@@ -32,6 +32,10 @@ def test_free_memory_in_the_midst_of_the_heap_is_given_back() -> None:
 
 
 def test_where_there_is_no_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heap, "_malloc_trim", lambda: None)
-    heap.trim()
-    assert heap._malloc_trim() is None
+    monkeypatch.setattr("lmos.model.heap.ctypes.CDLL", lambda _: object())
+    heap._malloc_trim.cache_clear()
+    try:
+        heap.trim()
+        assert heap._malloc_trim() is None
+    finally:
+        heap._malloc_trim.cache_clear()

@@ -20,6 +20,14 @@ heavy = ("torch._dynamo", "torch.distributed.tensor")
 assert not [name for name in heavy if name in sys.modules]
 assert torch.distributed.is_available()
 
+import gc
+from lmos.cli.quickstart import without_collection
+assert gc.isenabled()
+assert gc.get_freeze_count() > 100_000
+with without_collection():
+    assert not gc.isenabled()
+assert gc.isenabled()
+
 from transformers.masking_utils import TransformGetItemToIndex
 with TransformGetItemToIndex():
     assert sys.modules["torch._dynamo"].__file__

@@ -109,7 +109,7 @@ def import_transformers() -> None:
                 importlib.import_module(f"{_LIBRARY}.{name}")
     finally:
         torch.distributed.is_available = is_available
-        gc.freeze()  # Modules stay; no later collection looks at them.
+    gc.freeze()  # Modules stay; no later collection looks at them.
 
 
 import_transformers()

@@ -434,12 +434,12 @@ class SQLiteStore(AbstractStore):
 
     def windows(self, source_id: int, start: int = 0) -> list[WindowRecord]:
         with self._transaction(_READ) as db:
-            stop = _source_with_id(db, source_id).num_windows
+            stop = self._known(db, source_id).num_windows
             return tables.read_windows(db, source_id, max(start, 0), stop)
 
     def open_windows(self, source_id: int) -> tuple[int, list[WindowRecord]]:
         with self._transaction(_READ) as db:
-            record = _source_with_id(db, source_id)
+            record = self._known(db, source_id)
             windows = tables.read_open_windows(db, source_id, record.num_windows)
         return record.num_windows - len(windows), windows
 
@@ -459,7 +459,7 @@ class SQLiteStore(AbstractStore):
 
     def places(self, source_id: int) -> tuple[PlaceMark, ...]:
         with self._transaction(_READ) as db:
-            _source_with_id(db, source_id)
+            self._known(db, source_id)
             return tables.read_places(db, source_id)
 
     def root_ids(self) -> NodeIds:
@@ -615,11 +615,4 @@ def _source_named(db: apsw.Connection, name: str) -> SourceRecord:
     record = _find_named(db, name)
     if record is None:
         raise no_source_named(name, (known for (known,) in db.execute("SELECT name FROM sources")))
-    return record
-
-
-def _source_with_id(db: apsw.Connection, source_id: int) -> SourceRecord:
-    record = tables.find_source(db, "source_id", source_id)
-    if record is None:
-        raise no_source_with_id(source_id)
     return record

@@ -13,6 +13,8 @@ from lmos.text.lines import Kind, is_record, is_separator, kind_of
 
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _VALUE = re.compile(r"[\d.,:/+%€$ -]*$")
+FIELD_MARKS = "\t;,"
+"""What stands between the fields of a line that has no bars."""
 _MAX_NAME = 40
 _MAX_WORDS = 4
 
@@ -47,7 +49,7 @@ def row_of(head: str) -> Callable[[str], bool]:
 
 def _mark_of(head: str) -> str | None:
     """What stands between the fields of a line."""
-    return next((mark for mark in "\t;," if mark in head), None)
+    return next((mark for mark in FIELD_MARKS if mark in head), None)
 
 
 def _are_rows(lines: Sequence[str], mark: str) -> bool:

@@ -19,7 +19,7 @@ from lmos.store import AbstractStore
 from lmos.text.abbreviations import DATE_WORDS
 from lmos.text.lines import LABEL_RANK, Kind, is_separator, kind_of, rank_of, underline_rank
 from lmos.text.normal import readable
-from lmos.text.tables import find_columns, row_of
+from lmos.text.tables import FIELD_MARKS, find_columns, row_of
 
 _BLOCK_BYTES = 1 << 14
 """Text is looked through in blocks of this size: that of the place and the one before."""
@@ -29,8 +29,6 @@ _MAX_LINE_BYTES = 400
 """A longer line is no heading, whatever it begins with."""
 _MAX_TITLE = 100
 _KEPT_TEXTS = 128
-_FIELD_MARKS = ",;\t"
-_QUOTES = "\"'“”‘’„«»"
 _WORD = re.compile(r"[^\W\d_]*")
 _FENCE = re.compile(r"\s*(`{3,}|~{3,})\s*([^`\s]*)")
 
@@ -216,12 +214,15 @@ class _Scan:
         """Whether a line cannot be anything but text, asked first because most are that."""
         text = self._lines[number].text
         below = self._lines[number + 1].text[:1] if number + 1 < len(self._lines) else ""
-        begins_plainly = text[0].isalpha() or text[0] in _QUOTES
-        is_marked = not begins_plainly or text.rstrip()[-1] in ":：" or below in ("=", "-")
-        if is_marked or "|" in text or _first_word(text) in DATE_WORDS:
+        is_marked = not text[:1].isalpha() or text.rstrip()[-1] in ":：" or below in ("=", "-")
+        if is_marked or _first_word(text) in DATE_WORDS:
             return False
-        is_first = self._is_first(number)
-        return not (is_first and any(mark in text for mark in _FIELD_MARKS))
+        return not self._may_begin_table(number)
+
+    def _may_begin_table(self, number: int) -> bool:
+        """Whether a line has what a head of a table needs at least."""
+        text = self._lines[number].text
+        return "|" in text or (self._is_first(number) and any(m in text for m in FIELD_MARKS))
 
     def _leave_list(self, line: _Line) -> None:
         """A label is above its list and no further."""
@@ -289,9 +290,7 @@ class _Scan:
 
     def _table_stop(self, number: int) -> int | None:
         """The number of the line after a table that begins here."""
-        head = self._lines[number].text
-        may_begin = "|" in head or (self._is_first(number) and any(c in head for c in _FIELD_MARKS))
-        if not may_begin or number + 1 == len(self._lines):
+        if not self._may_begin_table(number) or number + 1 == len(self._lines):
             return None
         texts = [line.text for line in self._lines[number : number + 3]]
         columns = find_columns(texts, is_first=self._is_first(number))
